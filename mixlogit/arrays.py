@@ -1,0 +1,144 @@
+"""Arrays instead of a table: put them into one, with the formula that reads it."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import patsy
+
+from mixlogit.choices import ChoiceData
+from mixlogit.errors import ArgumentError
+from mixlogit.formula import ChoiceFormula, Columns
+
+__all__ = ["ArrayTable"]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayTable:
+    """A table made of arrays, and the formulas that read it.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    formula, membership : str
+    columns : Columns
+    """
+
+    frame: pd.DataFrame
+    formula: str
+    membership: str
+    columns: Columns
+
+    @classmethod
+    def of(
+        cls,
+        exog: Any,
+        *,
+        endog: Any = None,
+        situation: Any = None,
+        individual: Any = None,
+        alternative: Any = None,
+        weights: Any = None,
+        membership: Any = None,
+    ) -> ArrayTable:
+        """Put arrays side by side.
+
+        Parameters
+        ----------
+        exog : array_like, shape (R, L)
+        endog, situation, individual, alternative, weights : array_like, shape (R,), optional
+        membership : array_like, shape (R,) or (R, Q − 1), optional
+
+        Raises
+        ------
+        ArgumentError
+            Shapes do not fit, or two columns have the same name.
+        """
+        attributes = _matrix(exog, "exog", "x")
+        covariates = None if membership is None else _matrix(membership, "membership", "z")
+        names = [*attributes.columns, *([] if covariates is None else covariates.columns)]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ArgumentError(
+                f"Two columns of exog and membership are called {twice!r}. Rename one."
+            )
+        parts = [attributes] if covariates is None else [attributes, covariates]
+        frame = parts[0].copy(deep=False) if len(parts) == 1 else pd.concat(parts, axis=1)
+        roles: dict[str, str | None] = {}
+        vectors = {
+            "endog": endog,
+            "situation": situation,
+            "individual": individual,
+            "alternative": alternative,
+            "weights": weights,
+        }
+        for role, values in vectors.items():
+            roles[role] = None
+            if values is None:
+                continue
+            column = role
+            while column in names:
+                column = f"_{column}"
+            frame[column] = _vector(values, role, len(frame))
+            roles[role] = column
+        return cls(
+            frame=frame,
+            formula=f"{roles.pop('endog')} ~ {_terms(attributes)}",
+            membership="1" if covariates is None else _terms(covariates),
+            columns=Columns(**roles),
+        )
+
+    def learn(self, choices: str) -> tuple[ChoiceFormula, ChoiceData]:
+        """Read the choice data; ``choices`` as in `mixlogit.choices.read_counts`."""
+        return ChoiceFormula.learn(
+            self.formula,
+            self.frame,
+            self.columns,
+            membership=self.membership,
+            choices=choices,
+            missing="raise",
+            env=patsy.EvalEnvironment([]),
+        )
+
+
+def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
+    """Columns of numbers, named if they have no names."""
+    if isinstance(values, pd.Series):
+        values = values.to_frame()
+    if isinstance(values, pd.DataFrame):
+        return values.set_axis([str(name) for name in values.columns], axis=1).reset_index(
+            drop=True
+        )
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"{what} must be an array of numbers. For categories, use from_formula."
+        ) from error
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ArgumentError(f"{what} must have shape (rows, columns), not {array.shape}.")
+    return pd.DataFrame(array, columns=[f"{letter}{i + 1}" for i in range(array.shape[1])])
+
+
+def _vector(values: Any, role: str, n_rows: int) -> pd.Series:
+    """One value per row."""
+    column = values if isinstance(values, pd.Series) else pd.Series(list(values))
+    if len(column) != n_rows:
+        raise ArgumentError(
+            f"{role} has {len(column):,} entries, but exog has {n_rows:,} rows. Give one per row."
+        )
+    return column.reset_index(drop=True)
+
+
+def _terms(frame: pd.DataFrame) -> str:
+    """Right side of the formula that reads every column as it is."""
+    return " + ".join(
+        name if name.isidentifier() and not keyword.iskeyword(name) else f"Q({name!r})"
+        for name in frame.columns
+    )

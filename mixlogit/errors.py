@@ -1,0 +1,76 @@
+"""Exceptions and warnings, and the wording of their messages.
+
+The docstring of each class is its default message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable
+
+import numpy as np
+
+
+class MixlogitError(Exception):
+    """Something went wrong in mixlogit."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.cleandoc(type(self).__doc__ or ""))
+
+
+class DataError(MixlogitError, ValueError):
+    """The table does not describe choices."""
+
+
+class ColumnError(DataError):
+    """A column that was asked for is not in the table."""
+
+
+class FormulaError(MixlogitError, ValueError):
+    """The formula cannot be read or cannot be evaluated on this table."""
+
+
+class UnseenLevelError(FormulaError):
+    """A categorical column has a level that the model was not fitted with."""
+
+
+class IdentificationError(DataError):
+    """The attributes do not identify the coefficients."""
+
+
+class ArgumentError(MixlogitError, ValueError):
+    """An argument is outside what the method accepts."""
+
+
+class NotMonotoneError(MixlogitError, RuntimeError):
+    """The log-likelihood fell during EM, which the mathematics excludes: please report it."""
+
+
+class MixlogitWarning(UserWarning):
+    """Something in the data or the fit deserves attention."""
+
+
+class ConvergenceWarning(MixlogitWarning):
+    """The fit did not end at a certified maximum."""
+
+
+class DataWarning(MixlogitWarning):
+    """The table was accepted, but part of it carries no information or was dropped on request."""
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 row, 2 rows."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def show(value: object) -> str:
+    """Write an id or a level as the user would."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
+def did_you_mean(name: object, known: Iterable[object]) -> str:
+    """Suggest names close to one that is not known, as a sentence with a space in front."""
+    options = {str(option): option for option in known}
+    close = difflib.get_close_matches(str(name), list(options), n=3)
+    return f" Did you mean {' or '.join(show(options[c]) for c in close)}?" if close else ""

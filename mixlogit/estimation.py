@@ -1,0 +1,188 @@
+"""From starts to a certified point: search, EM, Newton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mixlogit.certificate import Certificate, certify
+from mixlogit.em import Run, expectation_maximisation
+from mixlogit.errors import ArgumentError
+from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
+from mixlogit.newton import maximise
+from mixlogit.starts import Search, search
+
+__all__ = ["METHODS", "Fit", "State", "estimate"]
+
+METHODS = ("em-newton", "em", "newton")
+_HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
+_WARM_UP = 20  # EM iterations of the candidates of method="newton"
+
+
+@dataclass(frozen=True)
+class State:
+    """What a callback sees.
+
+    Parameters
+    ----------
+    phase : {"em", "newton"}
+    iteration : int
+    llf : float
+        Best log-likelihood in flight, less the penalty if there is one.
+    shares : ndarray, shape (K,)
+        Mean posterior class probabilities of the best.
+    """
+
+    phase: str
+    iteration: int
+    llf: float
+    shares: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The end of an estimation.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Classes in order of their share, largest first.
+    evaluation : Evaluation
+        Log-likelihood and derivatives there.
+    certificate : Certificate
+    starts : DataFrame
+        One row per finished start.
+    n_em_iter, n_newton_iter : int
+        Iterations of the winning start.
+    n_candidates : int
+    """
+
+    parameters: Parameters
+    evaluation: Evaluation
+    certificate: Certificate
+    starts: pd.DataFrame
+    n_em_iter: int
+    n_newton_iter: int
+    n_candidates: int
+
+
+def estimate(
+    likelihood: MixtureLikelihood,
+    *,
+    start: Parameters | None,
+    init: str,
+    n_starts: int | None,
+    method: str,
+    maxiter: int,
+    tol: float,
+    rng: np.random.Generator,
+    callback: Callable[[State], None] | None,
+) -> Fit:
+    """Estimate a mixture.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    start : Parameters or None
+        A single start; None searches.
+    init, n_starts, rng
+        As in `mixlogit.starts.search`.
+    method : {"em-newton", "em", "newton"}
+    maxiter : int
+        Bound on EM iterations of each finalist, and on Newton steps.
+    tol : float
+        EM alone stops when Aitken's extrapolation promises less than this.
+    callback : callable, optional
+        Called with a `State` on every iteration.
+
+    Returns
+    -------
+    Fit
+    """
+    if method not in METHODS:
+        raise ArgumentError(f"method={method!r} is not one of {', '.join(METHODS)}.")
+    total = float(likelihood.weight.sum())
+
+    def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray) -> None:
+        if callback is not None:
+            best = int(value.argmax())
+            callback(State("em", iteration, float(value[best]), mass[best] / total))
+
+    def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
+        if callback is not None:
+            callback(State("newton", iteration, at.value, at.mass / total))
+
+    em_maxiter = _WARM_UP if method == "newton" else maxiter
+    em_tol = tol if method == "em" else max(tol, _HAND_OVER)
+    if start is not None:
+        found = _single_start(likelihood, start, method, em_maxiter, em_tol, watch_em)
+    else:
+        found = search(
+            likelihood,
+            init=init,
+            n_starts=n_starts,
+            maxiter=em_maxiter,
+            tol=em_tol,
+            rng=rng,
+            callback=watch_em,
+        )
+    params = found.run.parameters[0].flat()
+    if method == "em":
+        evaluation, n_newton = likelihood.evaluate(params), 0
+        ended = "em" if found.run.converged[0] else "maxiter"
+    else:
+        ascent = maximise(likelihood.evaluate, params, maxiter=maxiter, callback=watch_newton)
+        params, evaluation = ascent.x, ascent.evaluation
+        n_newton, ended = ascent.n_iter, ascent.status
+    order = np.argsort(-evaluation.mass, kind="stable")
+    if (np.diff(order) < 0).any():
+        params = likelihood.unpack(params).reordered(order).flat()
+        evaluation = likelihood.evaluate(params)
+    parameters = likelihood.unpack(params)
+    starts = found.table(evaluation.value)
+    certificate = certify(
+        likelihood,
+        parameters,
+        evaluation,
+        ended=ended,
+        n_finished=len(starts),
+        n_agree=int(starts["is_best"].sum()),
+    )
+    return Fit(
+        parameters=parameters,
+        evaluation=evaluation,
+        certificate=certificate,
+        starts=starts,
+        n_em_iter=int(found.run.n_iter[0]),
+        n_newton_iter=n_newton,
+        n_candidates=found.n_candidates,
+    )
+
+
+def _single_start(
+    likelihood: MixtureLikelihood,
+    start: Parameters,
+    method: str,
+    maxiter: int,
+    tol: float,
+    callback: Callable[[int, np.ndarray, np.ndarray], None],
+) -> Search:
+    """Run EM from one given start; none of it before Newton alone."""
+    stack = Parameters(start.beta[None], start.gamma[None])
+    value = likelihood.expect(stack, information=False).llf
+    if not np.isfinite(value).all():
+        raise ArgumentError(
+            f"The log-likelihood at start_params is {value[0]}. Give coefficients of a size that "
+            "the attributes can bear."
+        )
+    if method == "newton":
+        nothing = np.zeros(1, dtype=int)
+        run = Run(stack, value, nothing, np.array([np.inf]), nothing.astype(bool))
+    else:
+        run = expectation_maximisation(
+            likelihood, stack, maxiter=maxiter, tol=tol, callback=callback
+        )
+    return Search(run, ("start_params",), 1, int(run.n_iter[0]))

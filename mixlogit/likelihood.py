@@ -1,0 +1,344 @@
+"""The mixture log-likelihood, its derivatives, and the flat parameter vector.
+
+The observed Hessian follows Louis (1982): the expected complete Hessian plus the covariance of the
+complete score, given the choices of an individual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mixlogit.logit import ChoiceTable
+from mixlogit.membership import for_design, with_base
+
+__all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Tastes and membership logits, of one mixture or of a stack of them.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (..., K, L)
+        Tastes by class, utils per unit of each attribute.
+    gamma : ndarray, shape (..., K − 1, Q)
+        Membership logits of classes 2 to K against class 1.
+    """
+
+    beta: np.ndarray
+    gamma: np.ndarray
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, K."""
+        return self.beta.shape[-2]
+
+    def flat(self) -> np.ndarray:
+        """Tastes of class 1, class 2, ..., then the logits of class 2, ...: (..., D)."""
+        lead = self.beta.shape[:-2]
+        return np.concatenate(
+            [self.beta.reshape(*lead, -1), self.gamma.reshape(*lead, -1)], axis=-1
+        )
+
+    def reordered(self, order: np.ndarray) -> Parameters:
+        """Relabel the classes: new class c is old class ``order[c]``."""
+        full = with_base(self.gamma)[..., order, :]
+        return Parameters(self.beta[..., order, :], full[..., 1:, :] - full[..., :1, :])
+
+    def __getitem__(self, item: int | np.ndarray | list[int]) -> Parameters:
+        """Pick mixtures from a stack."""
+        return Parameters(self.beta[item], self.gamma[item])
+
+
+@dataclass(frozen=True, eq=False)
+class Expectation:
+    """The E-step of a stack of G mixtures, with what their M-steps need.
+
+    Parameters
+    ----------
+    llf : ndarray, shape (G,)
+        Log-likelihood.
+    beta_gradient : ndarray, shape (G, K, L)
+    beta_information : ndarray, shape (G, K, L, L)
+    gamma_gradient : ndarray, shape (G, K − 1, Q)
+    gamma_information : ndarray, shape (G, (K − 1) Q, (K − 1) Q)
+    mass : ndarray, shape (G, K)
+        Posterior weight of each class.
+    """
+
+    llf: np.ndarray
+    beta_gradient: np.ndarray
+    beta_information: np.ndarray
+    gamma_gradient: np.ndarray
+    gamma_information: np.ndarray
+    mass: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The log-likelihood at a point, with derivatives.
+
+    Parameters
+    ----------
+    value : float
+        Penalised log-likelihood; the log-likelihood without a penalty.
+    score : ndarray, shape (D,)
+        Its gradient.
+    hessian : ndarray, shape (D, D)
+    llf : float
+        Log-likelihood without the penalty.
+    complete_information : ndarray, shape (D, D)
+        Expected information if the classes were observed.
+    mass : ndarray, shape (K,)
+        Posterior weight of each class.
+    """
+
+    value: float
+    score: np.ndarray
+    hessian: np.ndarray
+    llf: float
+    complete_information: np.ndarray
+    mass: np.ndarray
+
+
+class MixtureLikelihood:
+    """Log-likelihood of a mixture of conditional logits on given data.
+
+    Parameters
+    ----------
+    table : ChoiceTable
+    n_classes : int
+    penalty : float
+        Ridge: half of it times the squared coefficients, each in units of one over the standard
+        deviation of its attribute within situations, is taken off the log-likelihood.
+    """
+
+    def __init__(self, table: ChoiceTable, n_classes: int, penalty: float = 0.0) -> None:
+        data = table.data
+        self.table = table
+        self.data = data
+        self.n_classes = n_classes
+        self.penalty = penalty
+        self.weight = data.total_weight
+        self.membership = for_design(
+            data.membership, data.membership_names, float(self.weight.sum())
+        )
+        self._ridge = penalty * data.exog_scale**2  # (L,)
+
+    @property
+    def n_params(self) -> int:
+        """Length of the flat vector, D."""
+        n_covariates = self.data.membership.shape[1]
+        return self.n_classes * self.data.n_attributes + (self.n_classes - 1) * n_covariates
+
+    @property
+    def param_names(self) -> list[str]:
+        """Names of the flat vector: class1.price, ..., class2._membership.age, ..."""
+        classes = range(1, self.n_classes + 1)
+        tastes = [f"class{k}.{name}" for k in classes for name in self.data.exog_names]
+        gate = [
+            f"class{k}._membership.{name}" for k in classes[1:] for name in self.membership.names
+        ]
+        return tastes + gate
+
+    def unpack(self, params: np.ndarray) -> Parameters:
+        """Split flat vectors (..., D)."""
+        lead = params.shape[:-1]
+        n_tastes = self.n_classes * self.data.n_attributes
+        return Parameters(
+            params[..., :n_tastes].reshape(*lead, self.n_classes, self.data.n_attributes),
+            params[..., n_tastes:].reshape(
+                *lead, self.n_classes - 1, self.data.membership.shape[1]
+            ),
+        )
+
+    def penalty_at(self, beta: np.ndarray) -> np.ndarray:
+        """What the ridge takes off the log-likelihood: (..., K, L) -> (...)."""
+        return 0.5 * (self._ridge * beta**2).sum(axis=(-2, -1))
+
+    def expect(self, parameters: Parameters, *, information: bool = True) -> Expectation:
+        """E-step of a stack of mixtures in one pass over the table.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            With a leading axis of length G.
+        information : bool
+            Whether the information matrices are wanted.
+
+        Returns
+        -------
+        Expectation
+            Of the penalised log-likelihood, if there is a penalty; ``llf`` is without it.
+        """
+        beta, gamma = parameters.beta, parameters.gamma
+        n_mixtures, n_classes, n_attributes = beta.shape
+        z, n_covariates = self.membership.z, gamma.shape[-1]
+        llf = np.zeros(n_mixtures)
+        mass = np.zeros((n_mixtures, n_classes))
+        gamma_gradient = np.zeros(gamma.shape)
+        n_gate = (n_classes - 1) * n_covariates
+        gamma_information = np.zeros((n_mixtures, n_gate, n_gate))
+
+        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+            weight = self.weight[individuals]
+            log_prior = self.membership.log_prior(gamma, individuals)
+            log_mixture, posterior = _posterior(log_f.reshape(n_mixtures, n_classes, -1), log_prior)
+            nonlocal llf, mass, gamma_gradient, gamma_information
+            llf += log_mixture @ weight
+            prior = np.exp(log_prior)
+            surprise = (posterior - prior)[:, 1:]  # (G, K − 1, n)
+            posterior *= weight
+            mass += posterior.sum(axis=-1)
+            gamma_gradient += (surprise * weight) @ z[individuals]
+            if information:
+                gamma_information += _gate_information(prior[:, 1:], weight, z[individuals])
+            return posterior.reshape(n_mixtures * n_classes, -1)
+
+        sweep = self.table.sweep(beta.reshape(-1, n_attributes), weigh, curvature=information)
+        gradient = sweep.gradient.reshape(beta.shape)
+        curvature = sweep.curvature.reshape(*beta.shape, n_attributes)
+        if self.penalty:
+            gradient = gradient - self._ridge * beta
+            curvature = curvature + np.diag(self._ridge)
+        return Expectation(llf, gradient, curvature, gamma_gradient, gamma_information, mass)
+
+    def evaluate(self, params: np.ndarray) -> Evaluation:
+        """Log-likelihood, score and exact Hessian in one pass over the table.
+
+        Parameters
+        ----------
+        params : ndarray, shape (D,)
+
+        Returns
+        -------
+        Evaluation
+        """
+        parameters = self.unpack(params)
+        beta, gamma = parameters.beta, parameters.gamma
+        n_classes, n_attributes = beta.shape
+        z, n_tastes = self.membership.z, beta.size
+        posteriors = np.empty((n_classes, self.data.n_distinct))
+        llf = 0.0
+        gamma_information = np.zeros((gamma.size, gamma.size))
+        score_sum = np.zeros(len(params))
+        covariance = np.zeros((len(params), len(params)))  # of the complete score
+
+        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+            weight = self.weight[individuals]
+            log_prior = self.membership.log_prior(gamma, individuals)
+            log_mixture, posterior = _posterior(log_f, log_prior)
+            nonlocal llf, gamma_information
+            llf += float(log_mixture @ weight)
+            posteriors[:, individuals] = posterior
+            gamma_information += _gate_information(
+                np.exp(log_prior)[None, 1:], weight, z[individuals]
+            )[0]
+            return posterior * weight
+
+        def collect(score: np.ndarray, individuals: slice) -> None:
+            posterior, weight = posteriors[:, individuals], self.weight[individuals]
+            prior = np.exp(self.membership.log_prior(gamma, individuals))
+            observed = np.zeros((len(weight), len(params)))  # score of each individual
+            own = np.eye(n_classes)[1:, :, None] - prior[1:, None]  # (K − 1, K, n)
+            for k in range(n_classes):
+                tastes = slice(k * n_attributes, (k + 1) * n_attributes)
+                gate = (own[:, k, :, None] * z[individuals]).swapaxes(0, 1)  # (n, K − 1, Q)
+                complete = np.hstack([score[:, k], gate.reshape(len(weight), -1)])
+                where = np.r_[tastes, n_tastes : len(params)]
+                share = posterior[k][:, None] * complete
+                observed[:, where] += share
+                covariance[np.ix_(where, where)] += complete.T @ (share * weight[:, None])
+            np.subtract(covariance, observed.T @ (observed * weight[:, None]), out=covariance)
+            score_sum[:] += weight @ observed
+
+        sweep = self.table.sweep(beta, weigh, collect=collect)
+        complete_information = np.zeros_like(covariance)
+        for k in range(n_classes):
+            tastes = slice(k * n_attributes, (k + 1) * n_attributes)
+            complete_information[tastes, tastes] = sweep.curvature[k] + np.diag(self._ridge)
+        complete_information[n_tastes:, n_tastes:] = gamma_information
+        score_sum[:n_tastes] -= (self._ridge * beta).ravel()
+        hessian = covariance - complete_information
+        return Evaluation(
+            value=llf - float(self.penalty_at(beta)),
+            score=score_sum,
+            hessian=0.5 * (hessian + hessian.T),
+            llf=llf,
+            complete_information=complete_information,
+            mass=posteriors @ self.weight,
+        )
+
+    def posterior(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihood of each individual (N,) and its posterior class probabilities (N, K)."""
+        log_f = self.table.log_likelihoods(parameters.beta)
+        log_prior = self.membership.log_prior(parameters.gamma, slice(None))
+        log_mixture, posterior = _posterior(log_f, log_prior)
+        return log_mixture, posterior.T
+
+    def prior(self, parameters: Parameters) -> np.ndarray:
+        """Class probabilities of each individual before it chooses, (N, K)."""
+        log_prior = self.membership.log_prior(parameters.gamma, slice(None))
+        return np.broadcast_to(np.exp(log_prior).T, (self.data.n_distinct, parameters.n_classes))
+
+    def individual_scores(self, parameters: Parameters) -> np.ndarray:
+        """Scores of the individuals, (N, D), each counted once and not weighted."""
+        beta, gamma = parameters.beta, parameters.gamma
+        n_tastes, z = beta.size, self.membership.z
+        out = np.empty((self.data.n_distinct, self.n_params))
+        posteriors = np.empty((self.n_classes, self.data.n_distinct))
+
+        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+            log_prior = self.membership.log_prior(gamma, individuals)
+            posterior = _posterior(log_f, log_prior)[1]
+            posteriors[:, individuals] = posterior
+            surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
+            gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
+            out[individuals, n_tastes:] = gate.reshape(len(gate), gamma.size)
+            return posterior
+
+        def collect(score: np.ndarray, individuals: slice) -> None:
+            weighted = posteriors[:, individuals].T[..., None] * score  # (n, K, L)
+            out[individuals, :n_tastes] = weighted.reshape(-1, n_tastes)
+
+        self.table.sweep(beta, weigh, curvature=False, collect=collect)
+        return out
+
+
+def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log of the mixture (..., n) and posterior (..., K, n), by log-sum-exp."""
+    joint = log_f + log_prior
+    peak = joint.max(axis=-2, keepdims=True)
+    joint -= peak
+    posterior = np.exp(joint, out=joint)
+    total = posterior.sum(axis=-2, keepdims=True)
+    posterior /= total
+    return (peak + np.log(total))[..., 0, :], posterior
+
+
+def _gate_information(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Information of a multinomial logit of class on covariates, (G, D, D).
+
+    Parameters
+    ----------
+    prior : ndarray, shape (G, K − 1, n) or (G, K − 1, 1)
+    weight : ndarray, shape (n,)
+    z : ndarray, shape (n, Q)
+    """
+    n_mixtures, n_free, n_prior = prior.shape
+    n_covariates = z.shape[1]
+    out = np.empty((n_mixtures, n_free, n_covariates, n_free, n_covariates))
+    for a in range(n_free):
+        for b in range(a + 1):
+            variance = prior[:, a] * ((a == b) - prior[:, b])  # (G, n)
+            if n_prior == 1:
+                block = variance[..., None] * ((z * weight[:, None]).T @ z)
+            else:
+                block = (z.T * (variance * weight)[:, None, :]) @ z
+            out[:, a, :, b, :] = block
+            out[:, b, :, a, :] = block
+    size = n_free * n_covariates
+    return out.reshape(n_mixtures, size, size)

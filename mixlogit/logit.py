@@ -1,0 +1,441 @@
+"""The conditional logit for many columns of coefficients at once.
+
+Everything that touches the attribute table is here. `ChoiceTable.sweep` passes over it once:
+blocks of rows that hold whole individuals with all their situations, small enough for the
+processor's cache, yield log-probabilities of the observed choices, are weighted by the caller,
+and add to gradients and curvatures. Nothing of the size of the table times classes is formed.
+
+Inside a block, arrays have one row per column of coefficients and one column per row of the
+table, so that sums over classes and products with the table are matrix products. Small choice
+sets are laid out slot by slot (the first alternatives of all situations, then the second ones,
+...), which turns sums within situations into sums of long vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse
+
+from mixlogit.choices import ChoiceData
+
+__all__ = ["ChoiceTable", "Sweep"]
+
+_CACHE_BYTES = 1 << 20  # scratch of one block: about one second-level cache
+_COLUMNS = 16  # columns of coefficients that a block is sized for
+_MIN_ROWS, _MAX_ROWS = 256, 8192
+_KEEP_BYTES = 1 << 25  # tables up to this size keep their blocks between sweeps
+_MEAN_SLOTS = 16.0  # choice sets up to this mean size are laid out by slots
+
+Weigh = Callable[[np.ndarray, slice], np.ndarray]
+Collect = Callable[[np.ndarray, slice], None]
+Parts = Iterable[tuple[slice, np.ndarray]]
+
+
+class _Slots:
+    """Situations of a block sorted by size, their alternatives slot by slot."""
+
+    def __init__(self, sizes: np.ndarray) -> None:
+        start = np.cumsum(sizes) - sizes
+        self.situations = np.argsort(-sizes, kind="stable")  # place -> situation of the block
+        self.lengths = np.array([(sizes > j).sum() for j in range(sizes.max())])
+        self.rows = np.concatenate(
+            [start[self.situations[:n]] + j for j, n in enumerate(self.lengths)]
+        )
+        ends = np.cumsum(self.lengths)
+        self.slots = [(slice(e - n, e), n) for e, n in zip(ends, self.lengths, strict=True)]
+        self.is_balanced = bool(self.lengths[-1] == self.lengths[0])
+
+    def _by_slot(self, v: np.ndarray) -> np.ndarray:
+        """View (..., rows) as (..., slots, situations)."""
+        return v.reshape(*v.shape[:-1], len(self.lengths), -1)
+
+    def reduce(self, ufunc: np.ufunc, v: np.ndarray) -> np.ndarray:
+        """Reduce each situation: (..., rows) -> (..., situations)."""
+        if self.is_balanced:
+            return ufunc.reduce(self._by_slot(v), axis=-2)
+        out = v[..., self.slots[0][0]].copy()
+        for rows, n in self.slots[1:]:
+            ufunc(out[..., :n], v[..., rows], out=out[..., :n])
+        return out
+
+    def combine(
+        self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray, out: np.ndarray
+    ) -> np.ndarray:
+        """Apply a ufunc to rows and the value of their situation, into ``out``."""
+        if self.is_balanced:
+            ufunc(self._by_slot(v), value[..., None, :], out=self._by_slot(out))
+            return out
+        for rows, n in self.slots:
+            ufunc(v[..., rows], value[..., :n], out=out[..., rows])
+        return out
+
+    def add_means(self, prob: np.ndarray, rows: slice, exog: np.ndarray, mean: np.ndarray) -> None:
+        """Add probability-weighted attributes (L, rows) to the means (M, L, situations)."""
+        for m in range(len(prob)):
+            mean[m] += self.reduce(np.add, prob[m] * exog)
+
+
+class _Runs:
+    """Situations of a block as they stand in the table, for large choice sets."""
+
+    def __init__(self, sizes: np.ndarray) -> None:
+        self.sizes = sizes
+        self.situations = np.arange(len(sizes))
+        self.start = np.append(0, np.cumsum(sizes))
+        self.rows = slice(None)
+
+    def reduce(self, ufunc: np.ufunc, v: np.ndarray) -> np.ndarray:
+        """Reduce each situation: (..., rows) -> (..., situations)."""
+        return ufunc.reduceat(v, self.start[:-1], axis=-1)
+
+    def combine(
+        self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray, out: np.ndarray
+    ) -> np.ndarray:
+        """Apply a ufunc to rows and the value of their situation, into ``out``."""
+        return ufunc(v, np.repeat(value, self.sizes, axis=-1), out=out)
+
+    def add_means(self, prob: np.ndarray, rows: slice, exog: np.ndarray, mean: np.ndarray) -> None:
+        """Add probability-weighted attributes (L, rows) to the means (M, L, situations)."""
+        s = int(np.searchsorted(self.start, rows.start, side="right")) - 1
+        while s < len(self.sizes) and self.start[s] < rows.stop:
+            a, b = max(self.start[s], rows.start), min(self.start[s + 1], rows.stop)
+            mean[:, :, s] += prob[:, a:b] @ exog[:, a - rows.start : b - rows.start].T
+            s += 1
+
+
+class _Block:
+    """Some individuals, all their situations, and the rows of those."""
+
+    def __init__(
+        self, data: ChoiceData, individuals: slice, situations: slice, step: int, by_slots: bool
+    ) -> None:
+        entries = data.entries
+        start = data.arrangement.situation_start[situations.start : situations.stop + 1]
+        sizes = np.diff(start)
+        self.exog = data.exog[start[0] : start[-1]]
+        self.individuals = individuals
+        self.n_individuals = individuals.stop - individuals.start
+        self.n_rows, self.n_situations = len(self.exog), len(sizes)
+        self.layout = _Slots(sizes) if by_slots else _Runs(sizes)
+        self.step = self.n_rows if by_slots else step
+
+        first, last = entries.start[individuals.start], entries.start[individuals.stop]
+        self.entry_start = entries.start[individuals] - first
+        self.entry_count = entries.count[first:last]
+        self.entry_row = entries.row[first:last] - start[0]
+        self.entry_owner = np.repeat(
+            np.arange(self.n_individuals), np.diff(np.append(self.entry_start, last - first))
+        )
+        situation = np.searchsorted(start - start[0], self.entry_row, side="right") - 1
+        self.entry_situation = _inverse(self.layout.situations)[situation]
+        self.entry_place = (
+            _inverse(self.layout.rows)[self.entry_row]
+            if isinstance(self.layout, _Slots)
+            else self.entry_row
+        )
+        # where no two entries meet, C' w is an assignment
+        self.has_own_rows = _is_distinct(self.entry_place, self.n_rows)
+        self.has_own_situations = _is_distinct(self.entry_situation, self.n_situations)
+
+    @cached_property
+    def choice_matrix(self) -> scipy.sparse.csr_matrix:
+        """How often each individual chose each row, (individuals, rows)."""
+        return self._sum_entries(self.entry_place, self.n_rows)
+
+    @cached_property
+    def situation_matrix(self) -> scipy.sparse.csr_matrix:
+        """How often each individual chose in each situation, (individuals, situations)."""
+        return self._sum_entries(self.entry_situation, self.n_situations)
+
+    def _sum_entries(self, column: np.ndarray, n_columns: int) -> scipy.sparse.csr_matrix:
+        """Sum entries into a sparse matrix with a row per individual."""
+        return scipy.sparse.csr_matrix(
+            (self.entry_count, (self.entry_owner, column)), shape=(self.n_individuals, n_columns)
+        )
+
+    @cached_property
+    def centre(self) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations)."""
+        start = np.append(0, np.cumsum(self._sizes))[:-1]
+        mean = np.add.reduceat(self.exog, start, axis=0) / self._sizes[:, None]
+        return np.ascontiguousarray(mean[self.layout.situations].T)
+
+    @property
+    def _sizes(self) -> np.ndarray:
+        """Rows of each situation, in the order of the table."""
+        if isinstance(self.layout, _Runs):
+            return self.layout.sizes
+        sizes = (np.arange(self.n_situations) < self.layout.lengths[:, None]).sum(axis=0)
+        return sizes[_inverse(self.layout.situations)]
+
+    def parts(self) -> Parts:
+        """Yield pieces that fit the cache: places in the layout, and attributes (L, rows).
+
+        Attributes are centred at the mean of their situation: adding a constant to a whole
+        situation changes nothing, and large offsets cost no digits.
+        """
+        if isinstance(self.layout, _Slots):
+            exog = np.ascontiguousarray(self.exog[self.layout.rows].T)
+            self.layout.combine(np.subtract, exog, self.centre, out=exog)
+            yield slice(0, self.n_rows), exog
+            return
+        owner = np.repeat(np.arange(self.n_situations), self.layout.sizes)
+        for i in range(0, self.n_rows, self.step):
+            rows = slice(i, min(i + self.step, self.n_rows))
+            yield rows, np.subtract(self.exog[rows].T, self.centre[:, owner[rows]], order="C")
+
+    @cached_property
+    def kept_parts(self) -> list[tuple[slice, np.ndarray]]:
+        """The parts, held in memory."""
+        return list(self.parts())
+
+    def log_probabilities(self, beta: np.ndarray, parts: Parts) -> np.ndarray:
+        """Log choice probabilities under each column, (M, rows)."""
+        v = np.empty((len(beta), self.n_rows))
+        for rows, exog in parts:
+            np.matmul(beta, exog, out=v[:, rows])
+        layout = self.layout
+        layout.combine(np.subtract, v, layout.reduce(np.maximum, v), out=v)
+        log_total = np.log(layout.reduce(np.add, np.exp(v)))
+        return layout.combine(np.subtract, v, log_total, out=v)
+
+    def log_likelihoods(self, log_prob: np.ndarray) -> np.ndarray:
+        """Log-probability of all choices of each individual, (M, individuals)."""
+        chosen = log_prob[:, self.entry_place]
+        chosen *= self.entry_count
+        return np.add.reduceat(chosen, self.entry_start, axis=1)
+
+    def chosen_mass(self, weight: np.ndarray) -> np.ndarray:
+        """Weight of the choices of each row: C' w, (M, rows)."""
+        if not self.has_own_rows:
+            return np.ascontiguousarray((self.choice_matrix.T @ weight.T).T)
+        return self._assign(weight, self.entry_place, self.n_rows)
+
+    def situation_mass(self, weight: np.ndarray) -> np.ndarray:
+        """Weight of the choices made in each situation, (M, situations)."""
+        if not self.has_own_situations:
+            return np.ascontiguousarray((self.situation_matrix.T @ weight.T).T)
+        return self._assign(weight, self.entry_situation, self.n_situations)
+
+    def _assign(self, weight: np.ndarray, place: np.ndarray, n_places: int) -> np.ndarray:
+        """Put the weight of each entry in its place, (M, places)."""
+        out = np.zeros((len(weight), n_places))
+        out[:, place] = weight[:, self.entry_owner] * self.entry_count
+        return out
+
+    def scores(self, mean: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield some individuals and their scores (n, M, L), given the means (M, L, situations)."""
+        n_columns, n_attributes, _ = mean.shape
+        flat = mean.reshape(-1, self.n_situations).T  # (situations, M * L)
+        ends = np.append(self.entry_start, len(self.entry_row))
+        step = max(self.step // n_columns, 1)
+        for i in range(0, self.n_individuals, step):
+            stop = min(i + step, self.n_individuals)
+            which = slice(ends[i], ends[stop])
+            chosen = (
+                self.exog[self.entry_row[which]] - self.centre[:, self.entry_situation[which]].T
+            )
+            chosen *= self.entry_count[which, None]
+            observed = np.add.reduceat(chosen, self.entry_start[i:stop] - ends[i], axis=0)
+            expected = (self.situation_matrix[i:stop] @ flat).reshape(-1, n_columns, n_attributes)
+            first = self.individuals.start
+            yield slice(first + i, first + stop), observed[:, None, :] - expected
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What one pass over the table adds up.
+
+    Parameters
+    ----------
+    gradient : ndarray, shape (M, L)
+        Sum over individuals of weight times score, for each column of coefficients.
+    curvature : ndarray, shape (M, L, L)
+        Sum of weight times information, the negative Hessian of the weighted logit; zeros when it
+        was not asked for.
+    """
+
+    gradient: np.ndarray
+    curvature: np.ndarray
+
+
+class ChoiceTable:
+    """The attribute table of choice data, cut into blocks for sweeps.
+
+    Parameters
+    ----------
+    data : ChoiceData
+    """
+
+    def __init__(self, data: ChoiceData) -> None:
+        self.data = data
+        n_attributes = data.n_attributes
+        self.n_pairs = n_attributes * (n_attributes + 1) // 2
+        self._is_kept = data.exog.nbytes <= _KEEP_BYTES
+        self._blocks = list(self._cut())
+        self._unpack = np.empty((n_attributes, n_attributes), dtype=np.intp)
+        upper = np.triu_indices(n_attributes)
+        self._unpack[upper] = self._unpack.T[upper] = np.arange(self.n_pairs)
+
+    def _cut(self) -> Iterator[_Block]:
+        """Cut the rows into blocks, none of which splits an individual or a situation."""
+        data, entries = self.data, self.data.entries
+        start = data.arrangement.situation_start
+        width = self.n_pairs + 3 * data.n_attributes + 4 * _COLUMNS
+        step = int(np.clip(_CACHE_BYTES // (8 * width), _MIN_ROWS, _MAX_ROWS))
+        has_small_sets = data.n_rows <= _MEAN_SLOTS * data.n_situations
+
+        first = np.minimum.reduceat(entries.row, entries.start[:-1])
+        last = np.maximum.reduceat(entries.row, entries.start[:-1])
+        opening = start[np.searchsorted(start, first, side="right") - 1]
+        closing = start[np.searchsorted(start, np.maximum.accumulate(last), side="right")]
+        # an individual may open a block when all before it end where it begins
+        opens = np.flatnonzero(np.append(True, closing[:-1] <= opening[1:]))
+        row = np.append(opening[opens], data.n_rows)
+        opens = np.append(opens, data.n_distinct)
+        i = 0
+        while i < len(opens) - 1:
+            j = max(int(np.searchsorted(row, row[i] + step, side="right")) - 1, i + 1)
+            situations = slice(*np.searchsorted(start, [row[i], row[j]]).tolist())
+            by_slots = has_small_sets and row[j] - row[i] <= 4 * step
+            yield _Block(data, slice(int(opens[i]), int(opens[j])), situations, step, by_slots)
+            i = j
+
+    def sweep(
+        self,
+        beta: np.ndarray,
+        weigh: Weigh,
+        *,
+        curvature: bool = True,
+        collect: Collect | None = None,
+    ) -> Sweep:
+        """Pass over the table once, for all columns of coefficients.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+            Columns of coefficients: classes, times starts.
+        weigh : callable
+            ``weigh(log_f, individuals)`` receives the log-probability (M, n) of all choices of
+            the individuals in a slice, under each column, and returns their weights (M, n).
+        curvature : bool
+            Whether to add up curvatures.
+        collect : callable, optional
+            ``collect(score, individuals)`` receives the scores (n, M, L) of some individuals,
+            after ``weigh`` has seen them.
+
+        Returns
+        -------
+        Sweep
+        """
+        n_columns, n_attributes = beta.shape
+        gradient = np.zeros((n_columns, n_attributes))
+        within = np.zeros((n_columns, self.n_pairs))
+        between = np.zeros((n_columns, n_attributes, n_attributes))
+        for block, parts in self._walk():
+            log_prob = block.log_probabilities(beta, parts)  # (M, rows)
+            weight = weigh(block.log_likelihoods(log_prob), block.individuals)
+            prob = np.exp(log_prob, out=log_prob)
+            mass = block.situation_mass(weight)  # (M, situations)
+            expected = block.layout.combine(np.multiply, prob, mass, out=np.empty_like(prob))
+            residual = block.chosen_mass(weight)
+            residual -= expected
+            mean = np.zeros((n_columns, n_attributes, block.n_situations))
+            for rows, exog in parts:
+                gradient += residual[:, rows] @ exog.T
+                if curvature:
+                    within += expected[:, rows] @ _pair_products(exog, self.n_pairs).T
+                if curvature or collect is not None:
+                    block.layout.add_means(prob, rows, exog, mean)
+            if curvature:
+                scaled = mean * np.sqrt(mass)[:, None, :]
+                between += scaled @ scaled.swapaxes(1, 2)
+            if collect is not None:
+                for individuals, score in block.scores(mean):
+                    collect(score, individuals)
+        return Sweep(gradient, within[:, self._unpack] - between)
+
+    def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
+        """Log-probability of the choices of each individual under each column.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+
+        Returns
+        -------
+        ndarray, shape (M, N)
+        """
+        out = np.empty((len(beta), self.data.n_distinct))
+        for block, parts in self._walk():
+            out[:, block.individuals] = block.log_likelihoods(block.log_probabilities(beta, parts))
+        return out
+
+    def log_probabilities(self, beta: np.ndarray) -> np.ndarray:
+        """Log choice probability of each row under each column.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+
+        Returns
+        -------
+        ndarray, shape (R, M)
+            Sorted rows, as in the choice data.
+        """
+        out = np.empty((self.data.n_rows, len(beta)))
+        first = 0
+        for block, parts in self._walk():
+            out[first : first + block.n_rows][block.layout.rows] = block.log_probabilities(
+                beta, parts
+            ).T
+            first += block.n_rows
+        return out
+
+    def _walk(self) -> Iterator[tuple[_Block, Parts]]:
+        """Yield blocks with their parts, which may be passed over more than once."""
+        for block in self._blocks:
+            if self._is_kept:
+                yield block, block.kept_parts
+            elif block.n_rows <= block.step:
+                yield block, list(block.parts())
+            else:
+                yield block, _Again(block)
+
+
+class _Again:
+    """The parts of a block too large to hold: made anew on each pass."""
+
+    def __init__(self, block: _Block) -> None:
+        self._block = block
+
+    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
+        return iter(self._block.parts())
+
+
+def _pair_products(exog: np.ndarray, n_pairs: int) -> np.ndarray:
+    """Products x_a x_b for a <= b, (n_pairs, rows), row by row of the upper triangle."""
+    n_attributes, n_rows = exog.shape
+    out = np.empty((n_pairs, n_rows))
+    first = 0
+    for a in range(n_attributes):
+        n = n_attributes - a
+        np.multiply(exog[a], exog[a:], out=out[first : first + n])
+        first += n
+    return out
+
+
+def _inverse(permutation: np.ndarray) -> np.ndarray:
+    """Invert a permutation."""
+    out = np.empty(len(permutation), dtype=np.intp)
+    out[permutation] = np.arange(len(permutation))
+    return out
+
+
+def _is_distinct(places: np.ndarray, n_places: int) -> bool:
+    """Whether no place occurs twice."""
+    return bool(np.bincount(places, minlength=n_places).max() <= 1)

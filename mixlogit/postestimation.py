@@ -1,0 +1,180 @@
+"""What the parameters imply: probabilities, shares, criteria. Pure functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = [
+    "Criteria",
+    "criteria",
+    "entropy",
+    "mean_shares",
+    "row_probabilities",
+    "share_gradient",
+    "share_intervals",
+]
+
+_ROWS_PER_BLOCK = 8192
+
+
+def row_probabilities(
+    exog: np.ndarray, situation_start: np.ndarray, beta: np.ndarray
+) -> np.ndarray:
+    """Choice probability of each row under each class.
+
+    Parameters
+    ----------
+    exog : ndarray, shape (R, L)
+        Sorted rows.
+    situation_start : ndarray of int, shape (S + 1,)
+    beta : ndarray, shape (K, L)
+
+    Returns
+    -------
+    ndarray, shape (R, K)
+        Sums to one over the rows of each situation.
+    """
+    v = exog @ beta.T
+    n_situations = len(situation_start) - 1
+    s = 0
+    while s < n_situations:
+        stop = int(
+            np.searchsorted(situation_start, situation_start[s] + _ROWS_PER_BLOCK, side="right")
+        )
+        stop = max(stop - 1, s + 1)
+        rows = v[situation_start[s] : situation_start[stop]]
+        start = situation_start[s:stop] - situation_start[s]
+        size = np.diff(situation_start[s : stop + 1])
+        rows -= np.repeat(np.maximum.reduceat(rows, start, axis=0), size, axis=0)
+        with np.errstate(under="ignore"):
+            np.exp(rows, out=rows)
+        rows /= np.repeat(np.add.reduceat(rows, start, axis=0), size, axis=0)
+        s = stop
+    return v
+
+
+def entropy(posterior: np.ndarray, weight: np.ndarray) -> float:
+    """Entropy of the classification, −sum_i w_i sum_k r_ik log r_ik.
+
+    Parameters
+    ----------
+    posterior : ndarray, shape (N, K)
+    weight : ndarray, shape (N,)
+
+    Returns
+    -------
+    float
+        In nats; zero when every individual's class is certain.
+    """
+    log_posterior = np.log(np.where(posterior > 0, posterior, 1.0))
+    return -float(weight @ (posterior * log_posterior).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Information criteria, the smaller the better.
+
+    Parameters
+    ----------
+    aic, bic, caic, sabic, hqic, icl : float
+        Akaike; Schwarz; Bozdogan's consistent AIC; Sclove's sample-size adjusted BIC;
+        Hannan–Quinn; BIC plus twice the entropy of the classification (Biernacki et al. 2000).
+    """
+
+    aic: float
+    bic: float
+    caic: float
+    sabic: float
+    hqic: float
+    icl: float
+
+
+def criteria(llf: float, n_params: int, n_individuals: float, entropy: float) -> Criteria:
+    """Information criteria of a fit.
+
+    Parameters
+    ----------
+    llf : float
+    n_params : int
+    n_individuals : float
+        The N of every criterion: individuals, not choices.
+    entropy : float
+        Of the classification, in nats.
+
+    Returns
+    -------
+    Criteria
+    """
+    log_n = np.log(n_individuals)
+    deviance = -2 * llf
+    bic = deviance + n_params * log_n
+    return Criteria(
+        aic=deviance + 2 * n_params,
+        bic=float(bic),
+        caic=float(bic + n_params),
+        sabic=float(deviance + n_params * np.log((n_individuals + 2) / 24)),
+        hqic=(
+            float(deviance + 2 * n_params * np.log(log_n)) if n_individuals > 1 else float("nan")
+        ),
+        icl=float(bic + 2 * entropy),
+    )
+
+
+def mean_shares(prior: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Class shares of the population: mean class probabilities, (K,).
+
+    Parameters
+    ----------
+    prior : ndarray, shape (N, K)
+    weight : ndarray, shape (N,)
+    """
+    return weight @ prior / weight.sum()
+
+
+def share_gradient(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Derivative of the class shares with respect to the membership logits.
+
+    Parameters
+    ----------
+    prior : ndarray, shape (N, K)
+    weight : ndarray, shape (N,)
+    z : ndarray, shape (N, Q)
+        Membership covariates.
+
+    Returns
+    -------
+    ndarray, shape (K, (K − 1) Q)
+        In the order of the flat vector of logits.
+    """
+    n_classes = prior.shape[1]
+    out = np.empty((n_classes, n_classes - 1, z.shape[1]))
+    share = weight / weight.sum()
+    for k in range(n_classes):
+        for c in range(1, n_classes):
+            out[k, c - 1] = (share * prior[:, k] * ((k == c) - prior[:, c])) @ z
+    return out.reshape(n_classes, -1)
+
+
+def share_intervals(
+    shares: np.ndarray, std_err: np.ndarray, quantile: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Confidence limits of shares, symmetric in the log-odds, so that they stay in (0, 1).
+
+    Parameters
+    ----------
+    shares, std_err : ndarray, shape (K,)
+    quantile : float
+        Of the standard normal, such as 1.96.
+
+    Returns
+    -------
+    lower, upper : ndarray, shape (K,)
+    """
+    inside = (shares > 0) & (shares < 1)
+    p = np.where(inside, shares, 0.5)
+    centre = np.log(p / (1 - p))
+    reach = quantile * std_err / (p * (1 - p))
+    lower, upper = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
+    return np.where(inside, lower, shares), np.where(inside, upper, shares)

@@ -1,0 +1,499 @@
+"""Results of a fit: estimates, inference, criteria, predictions, summary."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrapper
+from statsmodels.base.wrapper import populate_wrapper
+
+from mixlogit.certificate import Certificate
+from mixlogit.covariance import covariance
+from mixlogit.errors import ArgumentError
+from mixlogit.estimation import Fit
+from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.postestimation import (
+    Criteria,
+    criteria,
+    entropy,
+    mean_shares,
+    row_probabilities,
+    share_gradient,
+    share_intervals,
+)
+from mixlogit.starts import pooled_logit
+from mixlogit.summary import Block, Summary, coefficient_table
+
+if TYPE_CHECKING:
+    from mixlogit.model import MixedMultinomialLogit
+
+__all__ = ["MixedMultinomialLogitResults", "ResultsWrapper"]
+
+_PREDICTIONS = ("prob", "class_prob", "linear")
+_COVARIANCES = {
+    "nonrobust": "Standard errors come from the inverse of −H, the observed information.",
+    "opg": "Standard errors come from the outer product of the individuals' scores.",
+    "robust": "Standard errors are robust: a sandwich with individuals as the units.",
+    "cluster": "Standard errors are clustered: a sandwich with clusters as the units.",
+}
+
+
+class MixedMultinomialLogitResults(LikelihoodModelResults):
+    """Results of `MixedMultinomialLogit.fit`.
+
+    Parameters
+    ----------
+    model : MixedMultinomialLogit
+    fit : Fit
+    cov_type : {"nonrobust", "opg", "robust", "cluster"}
+    cov_kwds : dict or None
+        ``groups`` (one per individual, in the order of `posterior`) for "cluster".
+    settings : dict
+        What `fit` was called with.
+
+    Attributes
+    ----------
+    params : ndarray, shape (D,)
+        Tastes of class 1, class 2, ..., then membership logits of class 2, ... Named
+        ``class1.price`` and ``class2._membership.age``.
+    llf : float
+        Log-likelihood, without the penalty if there is one.
+    nobs : int
+        Individuals.
+    n_situations, n_rows, n_choices : int
+    df_model, df_resid : int
+        Number of parameters; individuals less parameters.
+    starts : DataFrame
+        One row per finished start: log-likelihood, iterations, origin, whether it is the best.
+    converged : bool
+        Whether the estimates are a certified maximum; `certificate` says what else.
+    mle_retvals, mle_settings : dict
+    """
+
+    def __init__(
+        self,
+        model: MixedMultinomialLogit,
+        fit: Fit,
+        cov_type: str,
+        cov_kwds: dict[str, Any] | None,
+        settings: dict[str, Any],
+    ) -> None:
+        data = model.choices
+        keywords = dict(cov_kwds or {})
+        likelihood = model.likelihood(settings["penalty"])
+        matrix = covariance(
+            cov_type,
+            fit.evaluation.hessian,
+            lambda: likelihood.individual_scores(fit.parameters),
+            data.weights,
+            data.entries.frequency,
+            **keywords,
+        )
+        super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
+        self.cov_params_default = matrix
+        self.cov_type = cov_type
+        self.cov_kwds = {**keywords, "description": _COVARIANCES[cov_type]}
+        self.nobs = data.n_individuals
+        self.n_classes = model.n_classes
+        self.n_situations = data.n_situations
+        self.n_rows = data.n_rows
+        self.n_choices = data.n_choices
+        self.df_model = len(self.params)
+        self.df_resid = self.nobs - self.df_model
+        self.starts = fit.starts
+        self.converged = fit.certificate.converged
+        self.mle_settings = settings
+        self.mle_retvals = {
+            "converged": fit.certificate.converged,
+            "status": fit.certificate.status,
+            "message": fit.certificate.message,
+            "em_iterations": fit.n_em_iter,
+            "newton_iterations": fit.n_newton_iter,
+            "n_candidates": fit.n_candidates,
+            "score": fit.evaluation.score,
+        }
+        self._fit = fit
+
+    # -- the estimates -------------------------------------------------------------------------
+
+    @property
+    def _parameters(self) -> Parameters:
+        return self._fit.parameters
+
+    @property
+    def _likelihood(self) -> MixtureLikelihood:
+        return self.model.likelihood(self.mle_settings["penalty"])
+
+    @property
+    def _class_names(self) -> list[str]:
+        return [f"class{k}" for k in range(1, self.n_classes + 1)]
+
+    @property
+    def llf(self) -> float:
+        """Log-likelihood at the estimates."""
+        return self._fit.evaluation.llf
+
+    @property
+    def class_params(self) -> pd.DataFrame:
+        """Tastes, one row per attribute and one column per class, (L, K)."""
+        return pd.DataFrame(
+            self._parameters.beta.T,
+            index=list(self.model.choices.exog_names),
+            columns=self._class_names,
+        )
+
+    @property
+    def class_shares(self) -> pd.Series:
+        """Share of each class in the population, (K,): its mean probability before choices."""
+        return pd.Series(self._shares, index=self._class_names, name="share")
+
+    @cached_property
+    def _prior(self) -> np.ndarray:
+        return self._likelihood.prior(self._parameters)
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        return mean_shares(self._prior, self._likelihood.weight)
+
+    @cached_property
+    def _share_errors(self) -> np.ndarray:
+        """Delta-method standard errors of the shares, (K,)."""
+        gradient = share_gradient(
+            self._prior, self._likelihood.weight, self.model.choices.membership
+        )
+        n_gate = gradient.shape[1]
+        if n_gate == 0:
+            return np.zeros(self.n_classes)
+        gate = self.cov_params()[-n_gate:, -n_gate:]
+        return np.sqrt(np.einsum("kd,de,ke->k", gradient, gate, gradient))
+
+    def class_share_table(self, alpha: float = 0.05) -> pd.DataFrame:
+        """Class shares with delta-method standard errors and intervals.
+
+        Parameters
+        ----------
+        alpha : float
+            One minus the confidence level.
+
+        Returns
+        -------
+        DataFrame
+            One row per class: share, std err, and limits that are symmetric in the log-odds.
+        """
+        quantile = float(stats.norm.ppf(1 - alpha / 2))
+        lower, upper = share_intervals(self._shares, self._share_errors, quantile)
+        return pd.DataFrame(
+            {
+                "share": self._shares,
+                "std err": self._share_errors,
+                f"[{alpha / 2:g}": lower,
+                f"{1 - alpha / 2:g}]": upper,
+            },
+            index=self._class_names,
+        )
+
+    @cached_property
+    def _posterior(self) -> np.ndarray:
+        return self._likelihood.posterior(self._parameters)[1]
+
+    @property
+    def posterior(self) -> pd.DataFrame:
+        """Probability that each individual is of each class, given its choices, (N, K).
+
+        Identical individuals of a table with counts stand in one row.
+        """
+        return pd.DataFrame(
+            self._posterior, index=self.model.choices.entries.ids, columns=self._class_names
+        )
+
+    # -- fit -----------------------------------------------------------------------------------
+
+    @cached_property
+    def llnull(self) -> float:
+        """Log-likelihood of equal probabilities within every choice set."""
+        data = self.model.choices
+        entries = data.entries
+        situation = data.situation_of_rows()[entries.row]
+        log_size = np.log(data.arrangement.sizes)[situation]
+        per_individual = np.add.reduceat(entries.count * log_size, entries.start[:-1])
+        return -float(data.total_weight @ per_individual)
+
+    @cached_property
+    def ll_mnl(self) -> float:
+        """Log-likelihood of the multinomial logit with one class."""
+        one = self.model.likelihood(0.0, n_classes=1)
+        return one.evaluate(pooled_logit(one)).llf
+
+    @property
+    def prsquared(self) -> float:
+        """McFadden's rho-squared, 1 − llf / llnull."""
+        return 1 - self.llf / self.llnull if self.llnull else float("nan")
+
+    @property
+    def prsquared_adj(self) -> float:
+        """McFadden's rho-squared adjusted for parameters, 1 − (llf − D) / llnull."""
+        return 1 - (self.llf - self.df_model) / self.llnull if self.llnull else float("nan")
+
+    @cached_property
+    def _entropy(self) -> float:
+        return entropy(self._posterior, self._likelihood.weight)
+
+    @cached_property
+    def _criteria(self) -> Criteria:
+        return criteria(self.llf, self.df_model, self.nobs, self._entropy)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion."""
+        return self._criteria.aic
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion; N is the number of individuals."""
+        return self._criteria.bic
+
+    @property
+    def caic(self) -> float:
+        """Bozdogan's consistent AIC; N is the number of individuals."""
+        return self._criteria.caic
+
+    @property
+    def sabic(self) -> float:
+        """BIC adjusted for sample size; N is the number of individuals."""
+        return self._criteria.sabic
+
+    @property
+    def hqic(self) -> float:
+        """Hannan and Quinn's criterion; N is the number of individuals."""
+        return self._criteria.hqic
+
+    @property
+    def icl(self) -> float:
+        """Integrated classification likelihood: BIC plus twice the entropy."""
+        return self._criteria.icl
+
+    @property
+    def entropy_r2(self) -> float:
+        """Entropy R², 1 when every individual's class is certain; nan with one class."""
+        if self.n_classes == 1:
+            return float("nan")
+        total = float(self._likelihood.weight.sum())
+        return 1 - self._entropy / (total * np.log(self.n_classes))
+
+    def certificate(self) -> Certificate:
+        """Evidence that the estimates are a maximum, and how sure the search is of it.
+
+        Returns
+        -------
+        Certificate
+            Score norm, smallest eigenvalue of −H, EM rate, starts that agree, and a status.
+        """
+        return self._fit.certificate
+
+    # -- inference -----------------------------------------------------------------------------
+
+    def with_cov(self, cov_type: str, **cov_kwds: Any) -> ResultsWrapper:
+        """Return the same estimates with another covariance matrix.
+
+        Parameters
+        ----------
+        cov_type : {"nonrobust", "opg", "robust", "cluster"}
+        **cov_kwds
+            ``groups`` for "cluster": one per individual, in the order of `posterior`.
+
+        Returns
+        -------
+        MixedMultinomialLogitResults
+        """
+        return ResultsWrapper(
+            type(self)(self.model, self._fit, cov_type, cov_kwds, self.mle_settings)
+        )
+
+    # -- prediction ----------------------------------------------------------------------------
+
+    def predict(self, data: Any = None, which: str = "prob", **ids: Any) -> Any:
+        """Predict choices on the fitted or on new data.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like, optional
+            New choice sets, with the columns that the formulas and ids name; the choice column is
+            not needed. For a model built from arrays: attributes (R, L). The fitted data if None.
+        which : {"prob", "class_prob", "linear"}
+            "prob": choice probability of each row, averaged over the classes with the
+            probabilities of membership that covariates give. "class_prob": choice probability
+            under each class. "linear": utility x'beta under each class.
+        **ids
+            ``situation`` and ``membership`` (one row per row of the data), for a model built from
+            arrays.
+
+        Returns
+        -------
+        Series or DataFrame
+            In the order and with the index of the rows of the table; rows that are not available
+            have probability 0 and no utility.
+        """
+        if which not in _PREDICTIONS:
+            raise ArgumentError(f"which={which!r} is not one of {', '.join(_PREDICTIONS)}.")
+        sets = self.model.choice_sets(data, **ids)
+        beta = self._parameters.beta
+        order = sets.arrangement.order
+        missing = np.nan if which == "linear" else 0.0
+        by_class = np.full((len(sets.index), self.n_classes), missing)
+        if which == "linear":
+            by_class[order] = sets.exog @ beta.T
+            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
+        prob = row_probabilities(sets.exog, sets.arrangement.situation_start, beta)
+        if which == "class_prob":
+            by_class[order] = prob
+            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
+        prior = self.model.situation_prior(self._parameters, sets)  # (S, K)
+        mixed = np.zeros(len(sets.index))
+        mixed[order] = (prob * np.repeat(prior, sets.arrangement.sizes, axis=0)).sum(axis=1)
+        return pd.Series(mixed, index=sets.index, name="prob")
+
+    # -- summary -------------------------------------------------------------------------------
+
+    def summary(self, title: str | None = None, alpha: float = 0.05) -> Summary:
+        """Table of the results.
+
+        Parameters
+        ----------
+        title : str, optional
+        alpha : float
+            One minus the level of the confidence intervals.
+
+        Returns
+        -------
+        Summary
+            With ``as_text``, ``as_html``, ``as_latex`` and ``as_csv``.
+        """
+        lower, upper = self.conf_int(alpha).T
+        table = coefficient_table(
+            self.params,
+            self.bse,
+            self.tvalues,
+            self.pvalues,
+            lower,
+            upper,
+            names=self.model.param_names,
+            alpha=alpha,
+        )
+        n_attributes = self.model.choices.n_attributes
+        blocks = []
+        for k in range(self.n_classes):
+            rows = table.iloc[k * n_attributes : (k + 1) * n_attributes]
+            error = f", std err {self._share_errors[k]:.3f}" if self.n_classes > 1 else ""
+            blocks.append(
+                Block(
+                    f"Class {k + 1} (share {self._shares[k]:.3f}{error})",
+                    rows.set_axis(list(self.model.choices.exog_names)),
+                )
+            )
+        if self.n_classes > 1:
+            gate = table.iloc[self.n_classes * n_attributes :]
+            names = [name.replace("._membership.", ": ") for name in gate.index]
+            blocks.append(Block("Membership (base: class 1)", gate.set_axis(names)))
+        return Summary(
+            title=title or "Mixed Multinomial Logit Results",
+            header=self._header(),
+            blocks=tuple(blocks),
+            notes=tuple(self._notes()),
+        )
+
+    def _header(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of the summary's head, the left column first."""
+        data = self.model.choices
+        certificate = self.certificate()
+        method = {"em-newton": "EM and Newton", "em": "EM", "newton": "Newton"}
+        left = [
+            ("Dep. variable", self.model.endog_names),
+            ("Model", "MixedMultinomialLogit"),
+            ("Method", method[self.mle_settings["method"]]),
+            ("Classes", f"{self.n_classes}"),
+            ("Converged", "yes" if self.converged else f"no: {certificate.status}"),
+            ("Starts finished / agreeing", f"{certificate.n_finished} / {certificate.n_agree}"),
+            ("Cov. type", self.cov_type),
+            ("Individuals", f"{self.nobs}"),
+            ("Choice situations", f"{self.n_situations}"),
+            ("Rows", f"{self.n_rows}"),
+            ("Choices/individual (min/mean/max)", _spread(data.choices_per_individual)),
+            ("Alternatives (min/mean/max)", _spread(data.arrangement.sizes)),
+        ]
+        right = [
+            ("Parameters", f"{self.df_model}"),
+            ("Df residuals", f"{self.df_resid}"),
+            ("Log-likelihood", f"{self.llf:.4f}"),
+            ("LL equal shares", f"{self.llnull:.4f}"),
+            ("LL one class", f"{self.ll_mnl:.4f}"),
+            ("McFadden rho2", f"{self.prsquared:.4f}"),
+            ("Adjusted rho2", f"{self.prsquared_adj:.4f}"),
+            ("AIC", f"{self.aic:.2f}"),
+            ("BIC", f"{self.bic:.2f}"),
+            ("CAIC", f"{self.caic:.2f}"),
+            ("Entropy R2", "one class" if self.n_classes == 1 else f"{self.entropy_r2:.4f}"),
+            ("EM rate", f"{certificate.em_rate:.3f}"),
+        ]
+        return tuple(left + right)
+
+    def _notes(self) -> list[str]:
+        """What a reader must know to use the numbers."""
+        certificate = self.certificate()
+        data = self.model.choices
+        notes = []
+        if not self.converged:
+            notes.append(f"Not a certified maximum. {certificate.message}")
+        notes += [
+            f"N in BIC and CAIC is the number of individuals, {self.nobs:,}.",
+            self.cov_kwds["description"],
+        ]
+        if np.isnan(self.bse).any():
+            notes.append("A standard error is nan where −H is not positive definite.")
+        if self.mle_settings["penalty"]:
+            notes.append(
+                f"Estimates maximise the log-likelihood less a ridge penalty of "
+                f"{self.mle_settings['penalty']:g}; the log-likelihood shown is without it."
+            )
+        if certificate.n_finished > 1 and certificate.n_agree == 1:
+            notes.append(
+                "Only one of the finished starts reached this log-likelihood. Raise n_starts to "
+                "be surer that it is the global maximum."
+            )
+        if self.n_classes > 1 and data.choices_per_individual.max() == 1 and data.n_situations > 1:
+            notes.append(
+                "Every individual made one choice: without repeated choices the classes are "
+                "weakly identified (Grün and Leisch 2008)."
+            )
+        return notes + list(data.notes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be computed again."""
+        lazy = {n for n, v in vars(type(self)).items() if isinstance(v, cached_property)}
+        return {name: value for name, value in self.__dict__.items() if name not in lazy}
+
+
+def _spread(values: np.ndarray) -> str:
+    """Minimum, mean and maximum."""
+    return f"{values.min():g} / {values.mean():.1f} / {values.max():g}"
+
+
+class ResultsWrapper(LikelihoodResultsWrapper):
+    """Results with arrays labelled by the names of the parameters."""
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        results = self._results
+        return (
+            f"<MixedMultinomialLogitResults: {results.n_classes} classes, {results.nobs} "
+            f"individuals, log-likelihood {results.llf:.4f}, "
+            f"{'converged' if results.converged else results.certificate().status}>"
+        )
+
+
+populate_wrapper(ResultsWrapper, MixedMultinomialLogitResults)
