@@ -290,15 +290,17 @@ class ChoiceFormula:
         ----------
         frame : DataFrame
             The id columns and every column that the formulas read. Without the individual
-            column every situation is faced by an individual of its own.
+            column every situation is faced by an individual of its own; without the alternative
+            column, alternatives keep the order of the rows.
 
         Returns
         -------
         ChoiceSets
         """
         columns = replace(self.columns, weights=None)
-        if columns.individual not in frame.columns:
-            columns = replace(columns, individual=None)
+        for role in ("individual", "alternative"):
+            if getattr(columns, role) not in frame.columns:
+                columns = replace(columns, **{role: None})
         columns.check(frame)
         available = _availability(frame, columns)
         arrangement = arrange(len(frame), keep=available, **columns.ids(frame))

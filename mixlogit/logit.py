@@ -24,7 +24,7 @@ from mixlogit.choices import ChoiceData
 
 __all__ = ["ChoiceTable", "Sweep"]
 
-_CACHE_BYTES = 1 << 20  # scratch of one block: about one second-level cache
+_CACHE_BYTES = 1 << 21  # scratch of one block, near the size of the second-level cache
 _COLUMNS = 16  # columns of coefficients that a block is sized for
 _MIN_ROWS, _MAX_ROWS = 256, 8192
 _KEEP_BYTES = 1 << 25  # tables up to this size keep their blocks between sweeps
@@ -373,27 +373,6 @@ class ChoiceTable:
         out = np.empty((len(beta), self.data.n_distinct))
         for block, parts in self._walk():
             out[:, block.individuals] = block.log_likelihoods(block.log_probabilities(beta, parts))
-        return out
-
-    def log_probabilities(self, beta: np.ndarray) -> np.ndarray:
-        """Log choice probability of each row under each column.
-
-        Parameters
-        ----------
-        beta : ndarray, shape (M, L)
-
-        Returns
-        -------
-        ndarray, shape (R, M)
-            Sorted rows, as in the choice data.
-        """
-        out = np.empty((self.data.n_rows, len(beta)))
-        first = 0
-        for block, parts in self._walk():
-            out[first : first + block.n_rows][block.layout.rows] = block.log_probabilities(
-                beta, parts
-            ).T
-            first += block.n_rows
         return out
 
     def _walk(self) -> Iterator[tuple[_Block, Parts]]:

@@ -1,0 +1,90 @@
+"""The arrow of imports, read off the code."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import mixlogit
+
+PACKAGE = Path(mixlogit.__file__).parent
+ORDER = [
+    "errors",
+    "arrangement",
+    "choices",
+    "design",
+    "formula",
+    "arrays",
+    "reshape",
+    "datasets",
+    "newton",
+    "logit",
+    "membership",
+    "likelihood",
+    "em",
+    "starts",
+    "certificate",
+    "estimation",
+    "covariance",
+    "summary",
+    "postestimation",
+    "results",
+    "model",
+    "simulate",
+]
+OUTSIDE = {"numpy", "scipy", "pandas", "patsy", "statsmodels"}
+STANDARD = {  # of the standard library
+    *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
+    *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
+    *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
+    "__future__",
+}
+
+
+def imported(tree: ast.Module) -> set[str]:
+    """Modules that a file imports when it runs, not those for type checking alone."""
+    found = set()
+    skipped = {
+        id(node)
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and ast.unparse(test.test) == "TYPE_CHECKING"
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            base = node.module or ""
+            found |= {f"mixlogit.{a.name}" for a in node.names} if base == "mixlogit" else {base}
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.glob("*.py") if not path.name.startswith("__"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_imports_point_up_the_list(path):
+    assert path.stem in ORDER, "a new module needs a place in the order"
+    allowed = {f"mixlogit.{name}" for name in ORDER[: ORDER.index(path.stem)]}
+    for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        if name.startswith("mixlogit"):
+            assert name in allowed, f"{path.stem} must not import {name}"
+        else:
+            assert name.split(".")[0] in OUTSIDE | STANDARD
+
+
+def test_every_module_of_the_order_exists():
+    assert {path.stem for path in modules()} | {"datasets"} == set(ORDER)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_every_public_name_exists(path):
+    module = __import__(f"mixlogit.{path.stem}", fromlist=["*"])
+    for name in getattr(module, "__all__", ()):
+        assert hasattr(module, name)

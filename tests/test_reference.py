@@ -1,0 +1,144 @@
+"""Fits against published logits and against other software (see reference/README.md)."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import electricity_model, fitted, swissmetro_model
+
+from mixlogit import MixedMultinomialLogit, datasets
+
+REFERENCE = Path(__file__).parent / "reference"
+# our columns in the order of the reference's
+COLUMNS = {"electricity": [0, 1, 2, 3, 4, 5], "swissmetro": [1, 0, 2, 3]}
+CASES = [("electricity", 2), ("electricity", 3), ("electricity", 4), ("swissmetro", 2)]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]} K={case[1]}")
+def pair(request):
+    """A default fit, its reference, and the flat order that makes the two comparable."""
+    survey, n_classes = request.param
+    reference = json.loads((REFERENCE / f"{survey}_K{n_classes}.json").read_text())
+    result = fitted(survey, n_classes)
+    order = np.argsort(-np.array(reference["shares"]))  # ours: largest share first
+    return result, reference, order, COLUMNS[survey]
+
+
+def test_log_likelihood_is_that_of_independent_software(pair):
+    result, reference, _, _ = pair
+    # eight decimals are printed; a sum of thousands of terms is good to about 1e-10
+    assert result.llf == pytest.approx(reference["loglik"], abs=1e-7)
+
+
+def test_coefficients_agree_with_independent_software(pair):
+    result, reference, order, columns = pair
+    ours = result.class_params.to_numpy().T[:, columns]
+    np.testing.assert_allclose(ours, np.array(reference["beta"])[order], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        result.class_shares, np.array(reference["shares"])[order], rtol=0, atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("cov_type", "key"),
+    [("nonrobust", "se_hessian"), ("opg", "se_opg"), ("robust", "se_robust_person")],
+)
+def test_standard_errors_agree_with_independent_software(pair, cov_type, key):
+    result, reference, order, columns = pair
+    n_classes, n_attributes = len(order), len(columns)
+    if (order != np.arange(n_classes)).any():
+        pytest.fail("the reference lists its classes by share, so no logit needs another base")
+    errors = result.with_cov(cov_type).bse.to_numpy()
+    tastes = errors[: n_classes * n_attributes].reshape(n_classes, n_attributes)[:, columns]
+    ours = np.append(tastes, errors[n_classes * n_attributes :])
+    # the reference's score is 1e-7 at worst, which moves its errors by less than this
+    np.testing.assert_allclose(ours, reference[key], rtol=1e-6)
+
+
+def test_share_errors_agree_with_independent_software(pair):
+    result, reference, order, _ = pair
+    errors = result.class_share_table()["std err"].to_numpy()
+    np.testing.assert_allclose(errors, np.array(reference["se_shares_hessian"])[order], rtol=1e-6)
+
+
+def test_the_optimum_is_certified(pair):
+    result = pair[0]
+    certificate = result.certificate()
+    assert result.converged
+    assert certificate.status == "converged"
+    model = result.model
+    flat = result.params.to_numpy()
+    assert np.abs(model.score(flat)).max() / result.nobs < 1e-8
+    assert certificate.score_norm < 1e-8
+    assert np.linalg.eigvalsh(-model.hessian(flat))[0] > 0
+    assert certificate.smallest_eigenvalue > 0
+
+
+def test_smallest_eigenvalue_agrees_with_independent_software():
+    for n_classes in (2, 3, 4):
+        reference = json.loads((REFERENCE / f"electricity_K{n_classes}.json").read_text())
+        certificate = fitted("electricity", n_classes).certificate()
+        assert certificate.smallest_eigenvalue == pytest.approx(
+            reference["min_eig_info"], rel=1e-5
+        )
+
+
+def test_one_class_reproduces_the_published_swissmetro_logit():
+    result = swissmetro_model(1).fit()
+    assert result.llf == pytest.approx(-5331.2520, abs=5e-5)  # printed digits
+    assert (result.nobs, result.n_situations) == (752, 6768)
+    assert result.converged
+
+
+def test_one_class_reproduces_the_published_electricity_logit():
+    assert electricity_model(1).fit().llf == pytest.approx(-4958.6491, abs=5e-5)
+    survey = datasets.load("electricity").data
+    first = survey[survey["person"] <= 100]
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ pf + cl + loc + wk + tod + seas",
+        first,
+        n_classes=1,
+        situation="situation",
+        individual="person",
+    )
+    result = model.fit()
+    assert result.nobs == 100
+    assert result.llf == pytest.approx(-1356.3867, abs=5e-5)
+
+
+def test_one_class_reproduces_greenes_travel_mode_logit():
+    survey = datasets.load("travelmode").data
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ C(mode, Treatment('car')) + gc + ttme + I(hinc * (mode == 'air'))",
+        survey,
+        n_classes=1,
+        situation="individual",
+        individual="individual",
+        alternative="mode",
+    )
+    result = model.fit()
+    assert result.llf == pytest.approx(-199.1284, abs=5e-5)
+    # Greene, Econometric Analysis, conditional logit of travel mode: coefficient, standard error
+    published = {
+        "gc": (-0.01550, 0.00441),
+        "ttme": (-0.09612, 0.01044),
+        "I(hinc * (mode == 'air'))": (0.01329, 0.01026),
+    }
+    for name, (value, error) in published.items():
+        assert result.params[f"class1.{name}"] == pytest.approx(value, abs=1e-5)
+        assert result.bse[f"class1.{name}"] == pytest.approx(error, abs=1e-5)
+
+
+def test_classes_of_every_order_are_the_same_optimum():
+    """Starting Newton from a relabelled optimum stays there: the llf has K! equal maxima."""
+    result = fitted("electricity", 3)
+    model = result.model
+    parameters = model.likelihood().unpack(result.params.to_numpy())
+    for order in itertools.permutations(range(3)):
+        again = model.fit(parameters.reordered(np.array(order)).flat(), method="newton")
+        np.testing.assert_allclose(again.params, result.params, rtol=1e-9)
+        assert again.llf == pytest.approx(result.llf, rel=1e-13)
