@@ -1,0 +1,199 @@
+"""What must not change an answer: order, labels, units, layouts, copies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixlogit import MixedMultinomialLogit, simulate_choices
+
+FORMULA = "choice ~ x1 + x2"
+IDS = {"situation": "situation", "individual": "person", "alternative": "item"}
+TASTES = pd.DataFrame({"a": [1.5, -1.0], "b": [-1.0, 0.5]}, index=["x1", "x2"])
+SAME = 1e-9  # sums in another order, carried through the iterations
+
+seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=15, deadline=None)
+
+
+def panel(seed: int, n_people: int = 40) -> pd.DataFrame:
+    """A ragged panel: 1 to 5 situations of 2 to 4 alternatives."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (person, f"{person}-{t}", item, *rng.standard_normal(2))
+        for person in range(n_people)
+        for t in range(rng.integers(1, 6))
+        for item in range(rng.integers(2, 5))
+    ]
+    frame = pd.DataFrame(rows, columns=["person", "situation", "item", "x1", "x2"])
+    return simulate_choices(frame, TASTES, situation="situation", individual="person", rng=seed)
+
+
+def model(frame: pd.DataFrame, formula: str = FORMULA, **keywords) -> MixedMultinomialLogit:
+    return MixedMultinomialLogit.from_formula(formula, frame, 2, **(IDS | keywords))
+
+
+def parameters(seed: int, n: int = 5) -> np.ndarray:
+    return np.random.default_rng(seed + 1).standard_normal(n)
+
+
+@few
+@given(seeds)
+def test_row_order_changes_nothing(seed):
+    frame = panel(seed)
+    shuffled = frame.sample(frac=1, random_state=seed % 1000)
+    first, second = model(frame), model(shuffled)
+    np.testing.assert_array_equal(first.choices.exog, second.choices.exog)
+    params = parameters(seed)
+    assert first.loglike(params) == second.loglike(params)
+    assert first.fit().llf == second.fit().llf
+
+
+@few
+@given(seeds, st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=2))
+def test_a_constant_added_within_situations_changes_nothing(seed, shift):
+    frame = panel(seed)
+    moved = frame.copy()
+    situation = pd.factorize(frame["situation"])[0]
+    for name, size in zip(["x1", "x2"], shift, strict=True):
+        moved[name] = frame[name] + size * np.cos(situation)
+    params = parameters(seed)
+    # the shift itself costs digits: x + 1e6 holds x to 1e-10
+    assert model(moved).loglike(params) == pytest.approx(model(frame).loglike(params), rel=1e-8)
+
+
+@few
+@given(seeds, st.floats(-6, 6), st.floats(-6, 6))
+def test_units_of_attributes_rescale_coefficients_and_nothing_else(seed, first, second):
+    frame = panel(seed, n_people=120)
+    factor = np.array([10.0**first, 10.0**second])
+    scaled = frame.assign(x1=frame["x1"] * factor[0], x2=frame["x2"] * factor[1])
+    start = np.append(TASTES.to_numpy().T.ravel(), 0.0)
+    unit = np.append(np.tile(factor, 2), 1.0)
+    plain = model(frame).fit(start)
+    other = model(scaled).fit(start / unit)
+    assert other.llf == pytest.approx(plain.llf, rel=SAME)
+    np.testing.assert_allclose(other.params * unit, plain.params, rtol=1e-6)
+    np.testing.assert_allclose(other.bse * unit, plain.bse, rtol=1e-6)
+    assert other.converged == plain.converged
+
+
+@few
+@given(seeds)
+def test_every_individual_twice_at_half_weight_is_the_same_fit(seed):
+    frame = panel(seed).assign(w=1.0)
+    twin = frame.assign(person=frame["person"] + 1000, w=0.5)
+    doubled = pd.concat([frame.assign(w=0.5), twin], ignore_index=True)
+    params = parameters(seed)
+    first, second = model(frame), model(doubled, weights="w")
+    assert second.loglike(params) == pytest.approx(first.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(second.score(params), first.score(params), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(second.hessian(params), first.hessian(params), rtol=0, atol=1e-10)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::mixlogit.errors.ConvergenceWarning"
+)  # some draws have one class
+@few
+@given(seeds)
+def test_counts_equal_expanded_draws(seed):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.standard_normal((9, 2)), columns=["x1", "x2"])
+    table["n"] = rng.poisson(3, size=9) + (np.arange(9) == 0) * 2
+    table["item"] = np.arange(9)
+    counted = MixedMultinomialLogit.from_formula("n ~ x1 + x2", table, 2, alternative="item")
+    draws = np.repeat(np.arange(9), table["n"])
+    expanded = pd.concat(
+        [
+            table.assign(draw=d, choice=(table["item"] == item).astype(int))
+            for d, item in enumerate(draws)
+        ],
+        ignore_index=True,
+    )
+    single = MixedMultinomialLogit.from_formula(
+        "choice ~ x1 + x2", expanded, 2, situation="draw", alternative="item"
+    )
+    params = parameters(seed)
+    assert counted.loglike(params) == pytest.approx(single.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(counted.score(params), single.score(params), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(counted.hessian(params), single.hessian(params), rtol=0, atol=1e-9)
+    assert counted.choices.n_individuals == single.choices.n_individuals == len(draws)
+    start = params * 0.3
+    for cov_type in ("nonrobust", "opg", "robust"):
+        pair = [
+            m.fit(start, method="newton", penalty=1.0, cov_type=cov_type) for m in (counted, single)
+        ]
+        np.testing.assert_allclose(pair[0].bse, pair[1].bse, rtol=1e-6, atol=1e-12)
+        assert pair[0].bic == pytest.approx(pair[1].bic, rel=1e-12)
+
+
+@few
+@given(seeds)
+def test_one_shared_table_equals_the_table_repeated_for_everyone(seed):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.standard_normal((6, 2)), columns=["x1", "x2"])
+    table["item"] = list("abcdef")
+    bought = pd.DataFrame(
+        {
+            "person": rng.integers(8, size=30),
+            "item": rng.choice(list("abcdef"), size=30),
+            "n": rng.integers(1, 4, size=30),
+        }
+    )
+    shared = MixedMultinomialLogit.from_table(
+        "~ x1 + x2", table, bought, 2, alternative="item", individual="person", count="n"
+    )
+    total = bought.groupby(["person", "item"])["n"].sum()
+    people = sorted(bought["person"].unique())
+    long = table.merge(pd.DataFrame({"person": people}), how="cross")
+    long["n"] = [total.get((p, i), 0) for p, i in zip(long["person"], long["item"], strict=True)]
+    repeated = MixedMultinomialLogit.from_formula(
+        "n ~ x1 + x2",
+        long,
+        2,
+        situation="person",
+        individual="person",
+        alternative="item",
+        choices="counts",
+    )
+    params = parameters(seed)
+    assert shared.loglike(params) == pytest.approx(repeated.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(shared.score_obs(params), repeated.score_obs(params), atol=1e-10)
+    np.testing.assert_allclose(shared.hessian(params), repeated.hessian(params), atol=1e-9)
+    assert len(shared.choices.exog) == 6
+
+
+@few
+@given(seeds)
+def test_float_layouts_give_the_same_bits(seed):
+    frame = panel(seed)
+    attributes = frame[["x1", "x2"]].to_numpy()
+    ids = {
+        "situation": frame["situation"],
+        "individual": frame["person"],
+        "alternative": frame["item"],
+    }
+    params = parameters(seed)
+    values = {
+        layout: MixedMultinomialLogit(frame["choice"], array, 2, **ids).loglike(params)
+        for layout, array in {
+            "C": np.ascontiguousarray(attributes),
+            "F": np.asfortranarray(attributes),
+            "strided": np.repeat(attributes, 2, axis=1)[:, ::2],
+        }.items()
+    }
+    assert len(set(values.values())) == 1
+    assert values["C"] == model(frame).loglike(params)
+
+
+def test_situations_with_one_alternative_change_nothing():
+    frame = panel(3)
+    extra = frame.groupby("person", as_index=False).first()
+    extra = extra.assign(situation=extra["situation"] + "-only", choice=1)
+    both = pd.concat([frame, extra], ignore_index=True)
+    params = parameters(3)
+    assert model(both).loglike(params) == pytest.approx(model(frame).loglike(params), rel=1e-13)
+    assert "single alternative" in model(both).fit().summary().as_text()
