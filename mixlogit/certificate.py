@@ -5,16 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
+from mixlogit.newton import diagonal_unit
 
 __all__ = ["Certificate", "certify"]
 
+# Newton ends near 1e-15; a score of 1e-8 moves an estimate by 1e-8 sqrt(N) standard errors or so
 _SMALL_SCORE = 1e-8  # per individual, each attribute in units of its standard deviation
+_SMALL_GAIN = 1e-10  # relative to the log-likelihood: what a last Newton step may still promise
+# A share that tends to zero falls far below this before Newton ends, and what half an individual
+# says about tastes is nothing in any case.
 _LEAST_CLASS = 0.5  # individuals: a class with less has vanished
-_LEAST_INFORMATION = 1e-6  # of what equal choice probabilities would give
-_POSITIVE = 1e-10  # smallest eigenvalue of the information, in units of the complete one
+# Along a direction of finite coefficients some choices are surprises, and information times
+# squared coefficient is about their number: 0.2 or more in hundreds of simulated surveys, even
+# with utilities forty times the usual. Along one that diverges it falls like exp(−utility): below
+# 1e-5 when EM stops at 1e-8, below 1e-6 when Newton ends.
+_LEAST_SURPRISES = 1e-4
+# Merged classes are found to about the square root of round-off. Rates of EM of 1 − 1e-6 are slow
+# but real.
+_POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the complete one
+# Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
+_IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _LEADING = 0.3  # loadings worth naming, relative to the largest
 
 
@@ -39,7 +51,8 @@ class Certificate:
     condition_number : float
         Of −H, once its diagonal is scaled to one.
     em_rate : float
-        Largest fraction of missing information: the rate at which EM converges here.
+        Largest fraction of missing information: the rate at which EM converges here; nan where
+        coefficients diverge.
     n_finished, n_agree : int
         Starts that were run to the end, and those within 0.01 of the best log-likelihood.
     """
@@ -87,16 +100,25 @@ def certify(
     """
     information = -at.hessian
     total = float(likelihood.weight.sum())
-    value = np.linalg.eigvalsh(_unit_diagonal(information))
-    rate, least, direction = _missing_information(information, at.complete_information)
-    is_definite = bool(least > _POSITIVE)
-    scaled_score = np.abs(at.score) / _score_scale(likelihood, parameters) / total
+    unit = _units(likelihood)
+    scaled_score = np.abs(at.score) * unit / total
+    rate, least, direction = _missing_information(information, at.complete_information, unit)
+    diverging = _diverging(likelihood, parameters, at)
+    unit = diagonal_unit(information)
+    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
+    decrement = float("nan")
+    if value[0] > len(value) * np.finfo(float).eps * value[-1]:
+        slope = vector.T @ (unit * at.score)
+        decrement = 0.5 * float((slope / value) @ slope)
     status, message = _judge(
         likelihood,
-        parameters,
         at,
         ended=ended,
-        is_small=bool(scaled_score.max(initial=0.0) < _SMALL_SCORE),
+        is_small=bool(
+            scaled_score.max(initial=0.0) < _SMALL_SCORE
+            and not decrement > _SMALL_GAIN * max(1.0, abs(at.value))
+        ),
+        diverging=diverging,
         least=least,
         direction=direction,
     )
@@ -104,14 +126,10 @@ def certify(
         status=status,
         message=message,
         score_norm=float(np.abs(at.score).max(initial=0.0)) / total,
-        decrement=(
-            0.5 * float(at.score @ np.linalg.solve(information, at.score))
-            if is_definite
-            else float("nan")
-        ),
+        decrement=decrement,
         smallest_eigenvalue=float(np.linalg.eigvalsh(information)[0]),
         condition_number=float(value[-1] / value[0]) if value[0] > 0 else float("inf"),
-        em_rate=rate,
+        em_rate=float("nan") if diverging else rate,
         n_finished=n_finished,
         n_agree=n_agree,
     )
@@ -119,11 +137,11 @@ def certify(
 
 def _judge(
     likelihood: MixtureLikelihood,
-    parameters: Parameters,
     at: Evaluation,
     *,
     ended: str,
     is_small: bool,
+    diverging: list[str],
     least: float,
     direction: np.ndarray,
 ) -> tuple[str, str]:
@@ -138,12 +156,17 @@ def _judge(
             f"{which} vanished: less than half an individual is left. The data do not support "
             f"{likelihood.n_classes} classes; fit fewer."
         )
-    separated = _separated(likelihood, parameters, at)
-    if separated:
+    if diverging:
+        fewer = "fit fewer classes, " if likelihood.n_classes > 1 else ""
         return "separation", (
-            f"Coefficients diverge: {', '.join(separated)}. Some choices are predicted perfectly, "
-            "so the likelihood rises for ever and standard errors do not exist. Drop or merge "
-            "these attributes, fit fewer classes, or state a penalty."
+            f"Coefficients diverge: {', '.join(diverging)}. Some choices, or classes, are "
+            "predicted perfectly, so the likelihood rises for ever and standard errors do not "
+            f"exist. Drop or merge these variables, {fewer}or state a penalty."
+        )
+    if ended == "maxiter":
+        return "maxiter", (
+            "The iterations ran out before the maximum was reached. Raise maxiter, or restart "
+            "from this result with start_params."
         )
     if least < -_POSITIVE:
         return "saddle", (
@@ -154,11 +177,6 @@ def _judge(
         return "flat", (
             f"The log-likelihood is flat along {_leading(direction, names)}: these are not "
             "identified. Two classes may coincide; fit fewer classes or drop attributes."
-        )
-    if ended == "maxiter":
-        return "maxiter", (
-            "The iterations ran out before the maximum was reached. Raise maxiter, or restart "
-            "from this result with start_params."
         )
     if ended == "em":
         return "em", (
@@ -173,40 +191,99 @@ def _judge(
     return "converged", "The score is zero to round-off and −H is positive definite."
 
 
-def _separated(likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation) -> list[str]:
-    """Names of coefficients along which a class has lost its information."""
-    data = likelihood.data
-    n_attributes = data.n_attributes
-    choices = float(data.choices_per_individual @ likelihood.weight) / float(
-        likelihood.weight.sum()
-    )
+def _diverging(likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation) -> list[str]:
+    """Names and values of coefficients that have outgrown their information."""
+    data, weight = likelihood.data, likelihood.weight
+    n_classes, n_attributes = parameters.beta.shape
+    blocks = []  # of parameters, their information at equal probabilities, and choices in all
+    if not likelihood.penalty:  # a penalised maximum is finite
+        equal = _equal_information(likelihood, parameters)
+        choices = float(data.choices_per_individual @ weight) / float(weight.sum())
+        for k in range(n_classes):
+            tastes = slice(k * n_attributes, (k + 1) * n_attributes)
+            blocks.append((tastes, equal[k], float(at.mass[k]) * choices))
+    if n_classes > 1:
+        gate = slice(n_classes * n_attributes, None)
+        z = likelihood.membership.z
+        spread = np.eye(n_classes - 1) / n_classes - 1 / n_classes**2
+        blocks.append((gate, np.kron(spread, (z.T * weight) @ z), float(weight.sum())))
+
+    params, names, unit = parameters.flat(), likelihood.param_names, _units(likelihood)
+    mean_weight = float(weight.sum()) / data.n_individuals
     found = []
-    for k in range(parameters.n_classes):
-        tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-        reference = data.exog_covariance * (at.mass[k] * choices)
-        value, vector = scipy.linalg.eigh(at.complete_information[tastes, tastes], reference)
-        for i in np.flatnonzero(value < _LEAST_INFORMATION):
-            load = np.abs(vector[:, i] * data.exog_scale)
-            found += [
-                f"class{k + 1}.{data.exog_names[j]} = {parameters.beta[k, j]:.4g}"
-                for j in np.flatnonzero(load > _LEADING * load.max())
-            ]
-    return list(dict.fromkeys(found))
+    for block, reference, size in blocks:
+        part = _lost_part(
+            params[block],
+            at.complete_information[block, block] / mean_weight,
+            reference / mean_weight,
+            size / mean_weight,
+            unit[block],
+        )
+        for j in np.flatnonzero(part > _LEADING * part.max(initial=0.0)):
+            found.append(f"{names[block][j]} = {params[block][j]:.4g}")
+    return found
+
+
+def _equal_information(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:
+    """Complete information on tastes if choice probabilities were equal, (K, L, L)."""
+    posterior = likelihood.posterior(parameters)[1]
+
+    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+        return posterior[individuals].T * likelihood.weight[individuals]
+
+    return likelihood.table.sweep(np.zeros_like(parameters.beta), weigh).curvature
+
+
+def _lost_part(
+    coefficient: np.ndarray,
+    information: np.ndarray,
+    equal: np.ndarray,
+    size: float,
+    unit: np.ndarray,
+) -> np.ndarray:
+    """Share of each coefficient in directions that equal probabilities identify, and these do not.
+
+    Parameters
+    ----------
+    coefficient : ndarray, shape (D,)
+    information, equal : ndarray, shape (D, D)
+        Complete information, here and at equal probabilities.
+    size : float
+        Number of choices behind it.
+    unit : ndarray, shape (D,)
+        Of the coefficients.
+
+    Returns
+    -------
+    ndarray, shape (D,)
+        Size of the diverging part, in these units; zeros if none diverges.
+    """
+    whiten, _ = _whitener(equal, unit)
+    remains, direction = np.linalg.eigh(whiten.T @ information @ whiten)
+    whiten = whiten @ direction
+    reach = whiten.T @ equal @ coefficient
+    is_lost = remains * np.maximum(size, reach**2) < _LEAST_SURPRISES
+    return np.abs(whiten[:, is_lost] @ reach[is_lost]) / unit
 
 
 def _missing_information(
-    information: np.ndarray, complete: np.ndarray
+    information: np.ndarray, complete: np.ndarray, unit: np.ndarray
 ) -> tuple[float, float, np.ndarray]:
     """EM rate, least relative information, and the direction of the latter."""
-    diagonal = np.diag(complete)
-    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scale = np.outer(unit, unit)
-    ridge = np.finfo(float).eps * len(unit) * np.eye(len(unit))
-    try:
-        value, vector = scipy.linalg.eigh(information * scale, complete * scale + ridge)
-    except np.linalg.LinAlgError:
-        value, vector = np.linalg.eigh(information * scale)
-    return float(1 - value[0]), float(value[0]), vector[:, 0]
+    whiten, null = _whitener(complete, unit)
+    if not whiten.shape[1]:
+        return float("nan"), 0.0, null[:, 0]
+    left, direction = np.linalg.eigh(whiten.T @ information @ whiten)
+    if null.shape[1] and left[0] > -_POSITIVE:  # no information even if classes were observed
+        return float(1 - left[0]), 0.0, null[:, 0]
+    return float(1 - left[0]), float(left[0]), (whiten @ direction[:, 0]) / unit
+
+
+def _whitener(matrix: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions in which a matrix is one, and, in units, those in which it has nothing."""
+    value, vector = np.linalg.eigh(matrix * np.outer(unit, unit))
+    keep = value > _IDENTIFIED * value.max(initial=0.0)
+    return unit[:, None] * vector[:, keep] / np.sqrt(value[keep]), vector[:, ~keep]
 
 
 def _leading(direction: np.ndarray, names: list[str]) -> str:
@@ -216,19 +293,12 @@ def _leading(direction: np.ndarray, names: list[str]) -> str:
     return ", ".join(names[i] for i in order if load[i] > _LEADING * load.max())
 
 
-def _score_scale(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:
-    """Units of the score: attributes by their spread, covariates by their root mean square."""
+def _units(likelihood: MixtureLikelihood) -> np.ndarray:
+    """One util per spread of an attribute, or per root mean square of a covariate, (D,)."""
     covariate = np.sqrt((likelihood.membership.z**2).mean(axis=0))
-    return np.concatenate(
+    return 1 / np.concatenate(
         [
-            np.tile(likelihood.data.exog_scale, parameters.n_classes),
-            np.tile(covariate, parameters.n_classes - 1),
+            np.tile(likelihood.data.exog_scale, likelihood.n_classes),
+            np.tile(covariate, likelihood.n_classes - 1),
         ]
     )
-
-
-def _unit_diagonal(matrix: np.ndarray) -> np.ndarray:
-    """Scale a symmetric matrix to ones (or minus ones) on its diagonal."""
-    diagonal = np.abs(np.diag(matrix))
-    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    return matrix * np.outer(unit, unit)

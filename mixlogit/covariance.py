@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.errors import ArgumentError
+from mixlogit.newton import diagonal_unit
 
 __all__ = [
     "COV_TYPES",
@@ -22,11 +23,13 @@ __all__ = [
     "robust",
 ]
 
+_LOADING = 1e-6  # a part in a null direction that is not round-off
+
 COV_TYPES = ("nonrobust", "opg", "robust", "cluster")
 
 
 def information_inverse(information: np.ndarray) -> np.ndarray:
-    """Invert an information matrix; all nan if it is not positive definite.
+    """Invert an information matrix, as far as it goes.
 
     Parameters
     ----------
@@ -35,16 +38,24 @@ def information_inverse(information: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (D, D)
+        Rows and columns of parameters that are not identified, those with a part in a direction
+        of no information, are nan. All is nan if some direction has negative information: that
+        is no maximum, and nothing has a standard error there.
     """
-    diagonal = np.diag(information)
-    if not (np.isfinite(information).all() and (diagonal > 0).all()):
-        return np.full_like(information, np.nan)
-    unit = 1 / np.sqrt(diagonal)
-    scaled = information * np.outer(unit, unit)
-    value, vector = np.linalg.eigh(scaled)
-    if len(value) and value[0] <= len(value) * np.finfo(float).eps * value[-1]:
-        return np.full_like(information, np.nan)
-    return (vector / value) @ vector.T * np.outer(unit, unit)
+    nothing = np.full_like(information, np.nan)
+    if not np.isfinite(information).all():
+        return nothing
+    unit = diagonal_unit(information)
+    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
+    round_off = len(value) * np.finfo(float).eps * np.abs(value).max(initial=0.0)
+    if (value < -round_off).any():
+        return nothing
+    is_null = value <= round_off
+    null = vector[:, is_null]
+    inverse = (vector[:, ~is_null] / value[~is_null]) @ vector[:, ~is_null].T * np.outer(unit, unit)
+    is_unidentified = np.abs(null).max(axis=1, initial=0.0) > _LOADING
+    inverse[is_unidentified] = inverse[:, is_unidentified] = np.nan
+    return inverse
 
 
 def nonrobust(hessian: np.ndarray) -> np.ndarray:
@@ -60,6 +71,14 @@ def nonrobust(hessian: np.ndarray) -> np.ndarray:
     ndarray, shape (D, D)
     """
     return information_inverse(-hessian)
+
+
+def _sandwich(bread: np.ndarray, meat: np.ndarray) -> np.ndarray:
+    """Bread times meat times bread, where the bread is not nan."""
+    out = np.full_like(bread, np.nan)
+    identified = np.ix_(*2 * (np.flatnonzero(np.isfinite(np.diag(bread))),))
+    out[identified] = bread[identified] @ meat[identified] @ bread[identified]
+    return out
 
 
 def _outer_products(scores: np.ndarray, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
@@ -102,8 +121,7 @@ def robust(
     -------
     ndarray, shape (D, D)
     """
-    bread = nonrobust(hessian)
-    return bread @ _outer_products(scores, weights, frequency) @ bread
+    return _sandwich(nonrobust(hessian), _outer_products(scores, weights, frequency))
 
 
 def cluster(
@@ -145,8 +163,8 @@ def cluster(
         )
     sums = np.zeros((len(labels), scores.shape[1]))
     np.add.at(sums, codes, scores * (weights * frequency)[:, None])
-    bread = nonrobust(hessian)
-    return bread @ (sums.T @ sums) @ bread * (len(labels) / (len(labels) - 1))
+    factor = len(labels) / (len(labels) - 1)
+    return _sandwich(nonrobust(hessian), factor * (sums.T @ sums))
 
 
 def covariance(

@@ -37,9 +37,10 @@ class Run:
     value : ndarray, shape (G,)
         Log-likelihood, less the penalty if there is one.
     n_iter : ndarray of int, shape (G,)
-        Iterations taken.
+        Iterations taken, without those that only halved a step.
     gap : ndarray, shape (G,)
-        What further iterations would still add, by Aitken's extrapolation; inf where unknown.
+        What further iterations would still add, by Aitken's extrapolation; 0 once gains drown in
+        round-off, inf where unknown.
     converged : ndarray of bool, shape (G,)
         Whether the gap is below the tolerance.
     """
@@ -72,9 +73,11 @@ def expectation_maximisation(
         With a leading axis of length G; log-likelihoods must be finite.
     maxiter : int
     tol : float
-        Stop when Aitken's extrapolation promises less than this gain in log-likelihood.
+        Stop when Aitken's extrapolation promises less than this gain in log-likelihood; 0 never
+        stops.
     callback : callable, optional
-        Called with the iteration, the values (G,) and the posterior weights (G, K).
+        Called after every pass over the table with its number, and the values (A,) and posterior
+        weights (A, K) of the mixtures that were still running.
 
     Returns
     -------
@@ -86,7 +89,7 @@ def expectation_maximisation(
         No fraction of a step keeps the log-likelihood from falling beyond round-off.
     """
     n_mixtures = len(parameters.beta)
-    active = np.arange(n_mixtures)
+    active = np.arange(n_mixtures if maxiter > 0 else 0)
     here, at = parameters, likelihood.expect(parameters)
     value = at.llf - likelihood.penalty_at(here.beta)
     final = Parameters(here.beta.copy(), here.gamma.copy())
@@ -97,9 +100,9 @@ def expectation_maximisation(
     last_gain = np.full(n_mixtures, np.nan)  # of the active ones
     proposal = _m_step(likelihood, here, at)
     n_halved = np.zeros(n_mixtures, dtype=int)
-    for iteration in range(1, maxiter + _MAX_HALVINGS + 1):
-        if not len(active) or n_iter[active].min() >= maxiter:
-            break
+    iteration = 0
+    while len(active):
+        iteration += 1
         there = likelihood.expect(proposal)
         reached = there.llf - likelihood.penalty_at(proposal.beta)
         gain = reached - value
@@ -109,13 +112,15 @@ def expectation_maximisation(
             raise NotMonotoneError
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = gain / last_gain
-            ahead = np.where((rate > 0) & (rate < 1), gain * rate / (1 - rate), np.inf)
-        ahead[np.abs(gain) <= noise] = 0.0
+            ahead = np.where(np.abs(gain) <= noise, 0.0, np.inf)
+            ahead = np.where((rate > 0) & (rate < 1), gain * rate / (1 - rate), ahead)
+        is_whole = n_halved == 0  # the gain of a halved step says nothing about the rate
+        ahead[~is_whole] = np.inf
 
         here = _choose(rises, proposal, here)
         at = _choose(rises, there, at)
         value = np.where(rises, reached, value)
-        last_gain = np.where(rises, gain, last_gain)
+        last_gain = np.where(rises & is_whole, gain, np.nan)
         n_halved = np.where(rises, 0, n_halved + 1)
         n_iter[active] += rises
         gap[active] = np.where(rises, ahead, gap[active])

@@ -30,8 +30,9 @@ class State:
     ----------
     phase : {"em", "newton"}
     iteration : int
+        Passes over the table since the search began.
     llf : float
-        Best log-likelihood in flight, less the penalty if there is one.
+        Best log-likelihood so far, less the penalty if there is one.
     shares : ndarray, shape (K,)
         Mean posterior class probabilities of the best.
     """
@@ -106,14 +107,21 @@ def estimate(
         raise ArgumentError(f"method={method!r} is not one of {', '.join(METHODS)}.")
     total = float(likelihood.weight.sum())
 
-    def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray) -> None:
+    best = State("em", 0, -np.inf, np.full(likelihood.n_classes, np.nan))
+
+    def watch(phase: str, llf: float, mass: np.ndarray) -> None:
+        nonlocal best
+        shares = mass / total if llf >= best.llf else best.shares
+        best = State(phase, best.iteration + 1, max(llf, best.llf), shares)
         if callback is not None:
-            best = int(value.argmax())
-            callback(State("em", iteration, float(value[best]), mass[best] / total))
+            callback(best)
+
+    def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray) -> None:
+        leader = int(value.argmax())
+        watch("em", float(value[leader]), mass[leader])
 
     def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
-        if callback is not None:
-            callback(State("newton", iteration, at.value, at.mass / total))
+        watch("newton", at.value, at.mass)
 
     em_maxiter = _WARM_UP if method == "newton" else maxiter
     em_tol = tol if method == "em" else max(tol, _HAND_OVER)
@@ -172,7 +180,7 @@ def _single_start(
 ) -> Search:
     """Run EM from one given start; none of it before Newton alone."""
     stack = Parameters(start.beta[None], start.gamma[None])
-    value = likelihood.expect(stack, information=False).llf
+    value = likelihood.expect(stack, information=False).llf - likelihood.penalty_at(stack.beta)
     if not np.isfinite(value).all():
         raise ArgumentError(
             f"The log-likelihood at start_params is {value[0]}. Give coefficients of a size that "

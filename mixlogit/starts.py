@@ -25,6 +25,7 @@ _RUNGS = (5, 10)  # EM iterations before the better half, and then the best of i
 _FINALISTS = 4
 _PARTITION_STEPS = 3
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
+_FARTHEST = 10.0  # utils per standard deviation of an attribute: where a start may lie
 _SAME = 0.01  # log-likelihoods this close are the same optimum
 
 
@@ -57,16 +58,17 @@ class Search:
         llf : float, optional
             What the best one reached after Newton.
         """
-        value = self.run.value.copy()
+        value, gap = self.run.value.copy(), self.run.gap.copy()
         if llf is not None:
-            value[0] = max(value[0], llf)
+            value[0], gap[0] = max(value[0], llf), 0.0
         best = value.max()
+        reach = value + np.where(np.isfinite(gap), gap, 0.0)  # had EM gone on
         return pd.DataFrame(
             {
                 "llf": value,
                 "em_iterations": self.run.n_iter,
                 "origin": self.origin,
-                "is_best": best - value < _SAME,
+                "is_best": best - reach < _SAME,
             },
             index=pd.RangeIndex(len(value), name="start"),
         )
@@ -170,7 +172,8 @@ def search(
         raise ArgumentError(f"init={init!r} is not one of {', '.join(INITS)}.")
     if n_starts is not None and n_starts < 1:
         raise ArgumentError(f"n_starts={n_starts} must be at least 1.")
-    pooled = pooled_logit(likelihood)
+    farthest = _FARTHEST / likelihood.data.exog_scale  # separated attributes have no maximum
+    pooled = np.clip(pooled_logit(likelihood), -farthest, farthest)
     if likelihood.n_classes == 1:
         no_gate = np.zeros((1, 0, likelihood.data.membership.shape[1]))
         parameters, origin = Parameters(pooled[None, None], no_gate), ["pooled"]
