@@ -55,6 +55,8 @@ class Certificate:
         coefficients diverge.
     n_finished, n_agree : int
         Starts that were run to the end, and those within 0.01 of the best log-likelihood.
+    diverging : tuple of str
+        Names of coefficients that grow without bound, and so have no standard errors.
     """
 
     status: str
@@ -66,6 +68,7 @@ class Certificate:
     em_rate: float
     n_finished: int
     n_agree: int
+    diverging: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -132,6 +135,7 @@ def certify(
         em_rate=float("nan") if diverging else rate,
         n_finished=n_finished,
         n_agree=n_agree,
+        diverging=tuple(diverging),
     )
 
 
@@ -141,7 +145,7 @@ def _judge(
     *,
     ended: str,
     is_small: bool,
-    diverging: list[str],
+    diverging: dict[str, float],
     least: float,
     direction: np.ndarray,
 ) -> tuple[str, str]:
@@ -157,9 +161,10 @@ def _judge(
             f"{likelihood.n_classes} classes; fit fewer."
         )
     if diverging:
+        listed = ", ".join(f"{name} = {value:.4g}" for name, value in diverging.items())
         fewer = "fit fewer classes, " if likelihood.n_classes > 1 else ""
         return "separation", (
-            f"Coefficients diverge: {', '.join(diverging)}. Some choices, or classes, are "
+            f"Coefficients diverge: {listed}. Some choices, or classes, are "
             "predicted perfectly, so the likelihood rises for ever and standard errors do not "
             f"exist. Drop or merge these variables, {fewer}or state a penalty."
         )
@@ -191,7 +196,9 @@ def _judge(
     return "converged", "The score is zero to round-off and −H is positive definite."
 
 
-def _diverging(likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation) -> list[str]:
+def _diverging(
+    likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation
+) -> dict[str, float]:
     """Names and values of coefficients that have outgrown their information."""
     data, weight = likelihood.data, likelihood.weight
     n_classes, n_attributes = parameters.beta.shape
@@ -210,7 +217,7 @@ def _diverging(likelihood: MixtureLikelihood, parameters: Parameters, at: Evalua
 
     params, names, unit = parameters.flat(), likelihood.param_names, _units(likelihood)
     mean_weight = float(weight.sum()) / data.n_individuals
-    found = []
+    found = {}
     for block, reference, size in blocks:
         part = _lost_part(
             params[block],
@@ -220,7 +227,7 @@ def _diverging(likelihood: MixtureLikelihood, parameters: Parameters, at: Evalua
             unit[block],
         )
         for j in np.flatnonzero(part > _LEADING * part.max(initial=0.0)):
-            found.append(f"{names[block][j]} = {params[block][j]:.4g}")
+            found[names[block][j]] = float(params[block][j])
     return found
 
 

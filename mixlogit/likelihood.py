@@ -157,6 +157,8 @@ class MixtureLikelihood:
 
     def penalty_at(self, beta: np.ndarray) -> np.ndarray:
         """What the ridge takes off the log-likelihood: (..., K, L) -> (...)."""
+        if not self.penalty:
+            return np.zeros(beta.shape[:-2])
         return 0.5 * (self._ridge * beta**2).sum(axis=(-2, -1))
 
     def expect(self, parameters: Parameters, *, information: bool = True) -> Expectation:

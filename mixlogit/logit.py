@@ -196,11 +196,13 @@ class _Block:
     def log_probabilities(self, beta: np.ndarray, parts: Parts) -> np.ndarray:
         """Log choice probabilities under each column, (M, rows)."""
         v = np.empty((len(beta), self.n_rows))
-        for rows, exog in parts:
-            np.matmul(beta, exog, out=v[:, rows])
         layout = self.layout
-        layout.combine(np.subtract, v, layout.reduce(np.maximum, v), out=v)
-        log_total = np.log(layout.reduce(np.add, np.exp(v)))
+        # utilities beyond the largest float give nan, which callers see in the log-likelihood
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for rows, exog in parts:
+                np.matmul(beta, exog, out=v[:, rows])
+            layout.combine(np.subtract, v, layout.reduce(np.maximum, v), out=v)
+            log_total = np.log(layout.reduce(np.add, np.exp(v)))
         return layout.combine(np.subtract, v, log_total, out=v)
 
     def log_likelihoods(self, log_prob: np.ndarray) -> np.ndarray:

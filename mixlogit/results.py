@@ -93,6 +93,8 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             data.entries.frequency,
             **keywords,
         )
+        diverging = np.isin(model.param_names, fit.certificate.diverging)
+        matrix[diverging, :] = matrix[:, diverging] = np.nan
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
         self.cov_type = cov_type
@@ -452,7 +454,9 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             self.cov_kwds["description"],
         ]
         if np.isnan(self.bse).any():
-            notes.append("A standard error is nan where −H is not positive definite.")
+            notes.append(
+                "A standard error is nan where a coefficient diverges or is not identified."
+            )
         if self.mle_settings["penalty"]:
             notes.append(
                 f"Estimates maximise the log-likelihood less a ridge penalty of "
