@@ -462,6 +462,11 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
                 f"Estimates maximise the log-likelihood less a ridge penalty of "
                 f"{self.mle_settings['penalty']:g}; the log-likelihood shown is without it."
             )
+        if (data.weights != 1).any():
+            advice = (
+                "" if self.cov_type in ("robust", "cluster") else "; use robust errors with them"
+            )
+            notes.append(f"Sampling weights sum to {data.weights.sum():,.6g}{advice}.")
         if certificate.n_finished > 1 and certificate.n_agree == 1:
             notes.append(
                 "Only one of the finished starts reached this log-likelihood. Raise n_starts to "

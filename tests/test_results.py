@@ -198,9 +198,7 @@ def test_with_cov_changes_errors_and_nothing_else(electricity):
 
 def test_a_fit_with_a_covariance_equals_with_cov(electricity):
     groups = np.arange(361) % 40
-    direct = electricity.model.fit(
-        electricity, cov_type="cluster", cov_kwds={"groups": groups}
-    )
+    direct = electricity.model.fit(electricity, cov_type="cluster", cov_kwds={"groups": groups})
     later = electricity.with_cov("cluster", groups=groups)
     # the restart takes no step, or one at round-off
     np.testing.assert_allclose(direct.bse, later.bse, rtol=1e-8)
@@ -334,6 +332,16 @@ def test_summary_shows_what_a_referee_asks_for(electricity):
     ]:
         assert piece in text
     assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_summary_advises_robust_errors_with_sampling_weights():
+    weighted = SURVEY.assign(w=1 + (SURVEY["person"] % 2))
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ pf + cl", weighted, 1, situation="situation", individual="person", weights="w"
+    )
+    result = model.fit()
+    assert "weights sum to 542; use robust errors" in result.summary().as_text()  # 361 + 181 odd
+    assert "weights sum to 542." in result.with_cov("robust").summary().as_text()
 
 
 def test_summary_has_every_format(electricity):
