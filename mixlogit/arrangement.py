@@ -2,52 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixlogit.errors import ArgumentError, DataError, plural, show
+from mixlogit.errors import ArgumentError, DataError, plural, show, verb
 
-__all__ = ["Arrangement", "arrange", "codes_of"]
+__all__ = ["Arrangement", "arrange", "codes_of", "first_rows", "row_label"]
 
 
-def codes_of(values: Any, name: str) -> tuple[np.ndarray, pd.Index]:
+def row_label(row: int) -> str:
+    """Name a row of the user's table by its place."""
+    return f"row {row} (counted from 0)"
+
+
+def codes_of(
+    values: Any, name: Hashable, rows: np.ndarray | None = None
+) -> tuple[np.ndarray, pd.Index]:
     """Number ids of any hashable type in their sorted order.
 
     Ids that do not compare with each other (integers among strings) are ordered by the name of
     their type and their text, so that the order never depends on the order of the rows.
 
+    Parameters
+    ----------
+    values : array_like of hashable, shape (n_rows,)
+    name : column name
+        For messages.
+    rows : ndarray of int, shape (n,), optional
+        Positions of the rows whose ids count; all by default.
+
     Returns
     -------
     codes : ndarray of int, shape (n,)
     uniques : Index, sorted
+
+    Raises
+    ------
+    DataError
+        An id is missing or not hashable.
     """
+    column = pd.Series(values, copy=False)
+    if rows is not None:
+        column = column.iloc[rows]
     try:
-        codes, uniques = pd.factorize(pd.Series(values).reset_index(drop=True))
+        codes, found = column.factorize()
     except TypeError as error:
         raise DataError(
-            f"column {name!r} holds values that cannot be ids ({error}). Use numbers, strings, "
+            f"Column {name!r} holds values that cannot be ids ({error}). Use numbers, strings, "
             "dates or tuples."
         ) from error
-    if (codes < 0).any():
-        missing = np.flatnonzero(codes < 0)
+    missing = np.flatnonzero(codes < 0)
+    if len(missing):
+        first = missing[0] if rows is None else rows[missing[0]]
         raise DataError(
             f"{plural(len(missing), 'value')} of the id column {name!r} "
-            f"{'is' if len(missing) == 1 else 'are'} missing; the first is in row {missing[0]}. "
+            f"{verb(len(missing), 'is', 'are')} missing; the first is in {row_label(first)}. "
             "Fill in the ids, or drop those rows."
         )
-    uniques = pd.Index(uniques)
+    labels = found.to_numpy()
     try:
-        order = np.argsort(uniques.to_numpy(), kind="stable")
+        order = np.argsort(labels, kind="stable")
     except TypeError:
-        keys = [(type(value).__name__, str(value)) for value in uniques]
+        keys = [(type(value).__name__, str(value)) for value in labels]
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+    uniques = pd.Index(labels, tupleize_cols=False)  # tuples are ids, not levels
+    if (order[1:] > order[:-1]).all():
+        return codes, uniques
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     return rank[codes], uniques[order]
+
+
+def first_rows(
+    values: Any, codes: np.ndarray, ids: pd.Index, name: Hashable, what: str
+) -> np.ndarray:
+    """Position of the first row of each individual, once a column is constant within them.
+
+    Parameters
+    ----------
+    values : array_like of hashable, shape (n,)
+        The column, one value per row.
+    codes : ndarray of int, shape (n,)
+        Individual of each row, 0 to N − 1, every one present.
+    ids : Index, shape (N,)
+    name : column name
+    what : str
+        What the column is used for, for messages.
+
+    Returns
+    -------
+    ndarray of int, shape (N,)
+
+    Raises
+    ------
+    DataError
+        The column varies within an individual, or is missing in part of its rows.
+    """
+    first = np.empty(len(ids), dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # what is written last, stays
+    try:
+        level = pd.factorize(pd.Series(values, copy=False))[0]
+    except TypeError as error:
+        raise DataError(
+            f"The {what} {name!r} holds values that cannot be compared ({error}). Use numbers, "
+            "strings or dates."
+        ) from error
+    differs = np.flatnonzero(level != level[first[codes]])
+    if len(differs) == 0:
+        return first
+    n_persons, row = len(np.unique(codes[differs])), differs[0]
+    is_gap = level[row] < 0 or level[first[codes[row]]] < 0
+    raise DataError(
+        f"The {what} {name!r} varies within {n_persons:,} of {plural(len(ids), 'individual')}; "
+        f"the first is individual {show(ids[codes[row]])}"
+        + (", where it is missing in part of the rows. " if is_gap else ". ")
+        + "It must be constant within an individual: "
+        + ("fill it in." if is_gap else "average it, or use it in the utility formula.")
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +184,8 @@ class Arrangement:
     def alternative_of(self, row: int) -> str:
         """Name the alternative of a sorted row; its place in the table without alternatives."""
         if self.alternative_codes is None or self.alternative_ids is None:
-            return f"row {self.order[row]}"
-        return show(self.alternative_ids[self.alternative_codes[row]])
+            return row_label(self.order[row])
+        return f"alternative {show(self.alternative_ids[self.alternative_codes[row]])}"
 
 
 def arrange(
@@ -120,7 +195,7 @@ def arrange(
     alternative: Any = None,
     *,
     keep: np.ndarray | None = None,
-    names: tuple[str, str, str] = ("situation", "individual", "alternative"),
+    names: tuple[Hashable, Hashable, Hashable] = ("situation", "individual", "alternative"),
 ) -> Arrangement:
     """Sort rows by individual, situation and alternative, in one pass.
 
@@ -132,8 +207,8 @@ def arrange(
         Ids. Without situations all rows are one choice set. A situation id may be used again
         by another individual.
     keep : ndarray of bool, shape (n_rows,), optional
-        Rows that are available; all by default.
-    names : tuple of str
+        Rows that are available; all by default. The ids of others are not looked at.
+    names : tuple of column names
         The user's names of the three columns, for messages.
 
     Raises
@@ -150,52 +225,42 @@ def arrange(
             f"individual={names[1]!r} was given without situation=. Name the column that says "
             "which rows form one choice set (the same column, if every individual chose once)."
         )
-    kept = np.arange(n_rows) if keep is None else np.flatnonzero(keep)
-    keys: list[np.ndarray] = []
-    alternative_codes = alternative_ids = owner = individual_ids = None
-    if alternative is not None:
-        codes, alternative_ids = codes_of(alternative, names[2])
-        alternative_codes = codes[kept]
-        keys.append(alternative_codes)
-    if situation is None:
-        situation_codes = np.zeros(len(kept), dtype=np.intp)
-        all_situations = pd.Index(["all"])
-    else:
-        codes, all_situations = codes_of(situation, names[0])
-        situation_codes = codes[kept]
-        keys.append(situation_codes)
-    individual_codes = None
-    if individual is not None:
-        codes, individual_ids = codes_of(individual, names[1])
-        individual_codes = codes[kept]
-        keys.append(individual_codes)
-    if keys and not _is_sorted(keys):
-        by = np.lexsort(keys)
-        kept = kept[by]
-        situation_codes = situation_codes[by]
-        if individual_codes is not None:
-            individual_codes = individual_codes[by]
-        if alternative_codes is not None:
-            alternative_codes = alternative_codes[by]
-    new = np.ones(len(kept), dtype=bool)
-    new[1:] = situation_codes[1:] != situation_codes[:-1]
-    if individual_codes is not None:
-        new[1:] |= individual_codes[1:] != individual_codes[:-1]
-    first = np.flatnonzero(new)
-    if individual_codes is not None and individual_ids is not None:
-        present, owner = np.unique(individual_codes[first], return_inverse=True)
-        individual_ids = individual_ids[present]
+    rows = None if keep is None or keep.all() else np.flatnonzero(keep)
+    order = np.arange(n_rows) if rows is None else rows
+    if len(order) == 0:
+        raise DataError(
+            f"None of the {plural(n_rows, 'row')} is available, so there is no choice set. Check "
+            "the availability column."
+        )
+    coded = [
+        None if values is None else codes_of(values, name, rows)
+        for values, name in zip((situation, individual, alternative), names, strict=True)
+    ]
+    sort_by = [codes[0] for codes in (coded[2], coded[0], coded[1]) if codes is not None]
+    if sort_by and not _is_sorted(sort_by):
+        by = np.lexsort(sort_by)
+        order = order[by]
+        coded = [None if one is None else (one[0][by], one[1]) for one in coded]
+    situations, individuals, alternatives = coded
+    begins = np.zeros(len(order), dtype=bool)
+    begins[0] = True
+    for one in (situations, individuals):
+        if one is not None:
+            begins[1:] |= one[0][1:] != one[0][:-1]
+    first = np.flatnonzero(begins)
     arrangement = Arrangement(
-        order=kept,
-        situation_start=np.append(first, len(kept)),
-        situation_ids=all_situations[situation_codes[first]],
-        situation_owner=owner,
-        individual_ids=individual_ids,
-        alternative_codes=alternative_codes,
-        alternative_ids=alternative_ids,
+        order=order,
+        situation_start=np.append(first, len(order)),
+        situation_ids=(
+            pd.Index(["all"]) if situations is None else situations[1][situations[0][first]]
+        ),
+        situation_owner=None if individuals is None else individuals[0][first],
+        individual_ids=None if individuals is None else individuals[1],
+        alternative_codes=None if alternatives is None else alternatives[0],
+        alternative_ids=None if alternatives is None else alternatives[1],
     )
-    if alternative_codes is not None:
-        _refuse_duplicates(arrangement, ~new, names[2])
+    if alternatives is not None:
+        _refuse_duplicates(arrangement, ~begins, names[2])
     return arrangement
 
 
@@ -210,7 +275,7 @@ def _is_sorted(keys: Sequence[np.ndarray]) -> bool:
     return True
 
 
-def _refuse_duplicates(arrangement: Arrangement, continues: np.ndarray, name: str) -> None:
+def _refuse_duplicates(arrangement: Arrangement, continues: np.ndarray, name: Hashable) -> None:
     """Raise when an alternative stands twice in one situation."""
     codes = arrangement.alternative_codes
     assert codes is not None
@@ -224,8 +289,8 @@ def _refuse_duplicates(arrangement: Arrangement, continues: np.ndarray, name: st
         else "Check the id columns, or drop the repeated rows."
     )
     raise DataError(
-        f"{len(situations):,} of {plural(arrangement.n_situations, 'choice situation')} list an "
-        f"alternative more than once in column {name!r}; the first is situation "
-        f"{arrangement.situation_of(twice[0])}, alternative "
+        f"{len(situations):,} of {plural(arrangement.n_situations, 'choice situation')} "
+        f"{verb(len(situations), 'lists', 'list')} an alternative more than once in column "
+        f"{name!r}; the first is situation {arrangement.situation_of(twice[0])}, "
         f"{arrangement.alternative_of(twice[0])}. {hint}"
     )

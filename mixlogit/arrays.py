@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import patsy
 
 from mixlogit.choices import ChoiceData
-from mixlogit.errors import ArgumentError
+from mixlogit.errors import ArgumentError, plural
 from mixlogit.formula import ChoiceFormula, Columns
 
 __all__ = ["ArrayTable"]
@@ -66,6 +67,11 @@ class ArrayTable:
             raise ArgumentError(
                 f"Two columns of exog and membership are called {twice!r}. Rename one."
             )
+        if covariates is not None and len(covariates) != len(attributes):
+            raise ArgumentError(
+                f"membership has {plural(len(covariates), 'row')}, but exog has "
+                f"{plural(len(attributes), 'row')}. Give one per row; rows of an individual repeat."
+            )
         parts = [attributes] if covariates is None else [attributes, covariates]
         frame = parts[0].copy(deep=False) if len(parts) == 1 else pd.concat(parts, axis=1)
         roles: dict[str, str | None] = {}
@@ -87,7 +93,7 @@ class ArrayTable:
             roles[role] = column
         return cls(
             frame=frame,
-            formula=f"{roles.pop('endog')} ~ {_terms(attributes)}",
+            formula=f"{roles.pop('endog') or ''} ~ {_terms(attributes)}",
             membership="1" if covariates is None else _terms(covariates),
             columns=Columns(**roles),
         )
@@ -108,11 +114,11 @@ class ArrayTable:
 def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
     """Columns of numbers, named if they have no names."""
     if isinstance(values, pd.Series):
-        values = values.to_frame()
+        values = values.to_frame(f"{letter}1" if values.name is None else values.name)
     if isinstance(values, pd.DataFrame):
-        return values.set_axis([str(name) for name in values.columns], axis=1).reset_index(
-            drop=True
-        )
+        _require_columns(values.shape, what)
+        named = values.set_axis([str(name) for name in values.columns], axis=1)
+        return named.apply(_numeric, what=what).reset_index(drop=True)
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -121,17 +127,49 @@ def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
         ) from error
     if array.ndim == 1:
         array = array[:, None]
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ArgumentError(f"{what} must have shape (rows, columns), not {array.shape}.")
+    _require_columns(array.shape, what)
     return pd.DataFrame(array, columns=[f"{letter}{i + 1}" for i in range(array.shape[1])])
+
+
+def _require_columns(shape: tuple[int, ...], what: str) -> None:
+    """Raise unless there are rows of columns."""
+    if len(shape) != 2 or shape[1] == 0:
+        raise ArgumentError(f"{what} must have shape (rows, columns), not {shape}.")
+
+
+def _numeric(column: pd.Series, what: str) -> pd.Series:
+    """A column of numbers as it is, booleans and objects as floats."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return column
+    try:
+        return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"Column {column.name!r} of {what} does not hold numbers ({error}). For categories, "
+            "use from_formula."
+        ) from error
 
 
 def _vector(values: Any, role: str, n_rows: int) -> pd.Series:
     """One value per row."""
-    column = values if isinstance(values, pd.Series) else pd.Series(list(values))
+    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        values = values.iloc[:, 0]
+    if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if not isinstance(values, Iterable) or isinstance(values, (str, dict, pd.DataFrame)):
+        raise ArgumentError(f"{role} must hold one value per row, not {type(values).__name__}.")
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        raise ArgumentError(
+            f"{role} must have one dimension and one entry per row, not shape {values.shape}."
+        )
+    is_array = isinstance(
+        values, (np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
+    )
+    column = pd.Series(values if is_array else list(values), copy=False)
     if len(column) != n_rows:
         raise ArgumentError(
-            f"{role} has {len(column):,} entries, but exog has {n_rows:,} rows. Give one per row."
+            f"{role} has {plural(len(column), 'value')}, but exog has "
+            f"{plural(n_rows, 'row')}. Give one per row."
         )
     return column.reset_index(drop=True)
 

@@ -7,22 +7,170 @@ how often individual i chose row j, kept in compressed-row form.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixlogit.arrangement import Arrangement
-from mixlogit.errors import ArgumentError, DataError, IdentificationError, plural, show
+from mixlogit.arrangement import Arrangement, codes_of, row_label
+from mixlogit.errors import (
+    ArgumentError,
+    DataError,
+    IdentificationError,
+    listed,
+    plural,
+    show,
+    verb,
+)
 
-__all__ = ["CHOICE_RULES", "ChoiceData", "Entries", "read_counts", "tally"]
+__all__ = [
+    "CHOICE_RULES",
+    "ChoiceData",
+    "Entries",
+    "read_availability",
+    "read_counts",
+    "read_weights",
+    "refuse_not_finite",
+    "refuse_unavailable_choices",
+    "tally",
+    "tally_table",
+]
 
 CHOICE_RULES = ("auto", "one", "counts")
 _ROWS_PER_BLOCK = 8192
 _CONSTANT_TOLERANCE = 1e-13  # of the mean square: what centring leaves of a constant column
 _COLLINEAR_TOLERANCE = 1e-11  # of a column's own variation, in squares
+
+
+# -- columns of the user's table -----------------------------------------------------------------
+
+
+def _numbers(
+    values: Any, what: str, remedy: str, place: Callable[[int], str] | None = None
+) -> np.ndarray:
+    """A column as floats with NaN for missing; text that spells numbers is read as numbers."""
+    column = pd.Series(values, copy=False)
+    is_number = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+    if is_number and column.dtype.kind != "c":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    column = column.astype(object)
+    spelled = column.where(
+        column.map(lambda value: isinstance(value, (str, int, float, np.number)))
+    )
+    converted = pd.to_numeric(spelled, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(np.isnan(converted) & column.notna().to_numpy())
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of {what} "
+            f"{verb(len(bad), 'is not a number', 'are not numbers')}; the first is "
+            f"{show(column.iloc[bad[0]])} "
+            f"{place(bad[0]) if place else f'in {row_label(bad[0])}'}. {remedy}"
+        )
+    return converted
+
+
+def read_availability(values: Any, name: Hashable, *, missing: bool = False) -> np.ndarray:
+    """Read the availability column.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_rows,)
+    name : column name
+    missing : bool
+        Whether missing values are accepted, as available.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+
+    Raises
+    ------
+    DataError
+        A value is neither 0 nor 1.
+    """
+    column = pd.Series(values, copy=False)
+    is_one = column.isin([1]).to_numpy()
+    is_missing = column.isna().to_numpy()
+    wrong = np.flatnonzero(~is_one & ~column.isin([0]).to_numpy() & ~(is_missing & missing))
+    if len(wrong):
+        raise DataError(
+            f"{plural(len(wrong), 'value')} of the availability column {name!r} "
+            f"{verb(len(wrong), 'is', 'are')} neither 0 nor 1; the first is "
+            f"{show(column.iloc[wrong[0]])} in {row_label(wrong[0])}. Use 1 for available and 0 "
+            "for not."
+        )
+    return is_one | is_missing
+
+
+def refuse_unavailable_choices(
+    chosen: Any, available: np.ndarray, choice: str, availability: Hashable
+) -> None:
+    """Raise when a row that is not available was chosen.
+
+    Parameters
+    ----------
+    chosen : array_like, shape (n_rows,)
+        The choice column.
+    available : ndarray of bool, shape (n_rows,)
+    choice, availability : column names
+    """
+    unavailable = np.flatnonzero(~available)
+    if len(unavailable) == 0:
+        return
+    wrong = unavailable[_chosen_numbers(chosen, choice)[unavailable] > 0]
+    if len(wrong):
+        raise DataError(
+            f"{plural(len(wrong), 'chosen row')} {verb(len(wrong), 'is', 'are')} marked as "
+            f"unavailable in column {availability!r}; the first is {row_label(wrong[0])}. Correct "
+            "the availability or the choice, or drop those situations."
+        )
+
+
+def read_weights(values: Any, ids: pd.Index, name: Hashable) -> np.ndarray:
+    """Read sampling weights.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        One per individual.
+    ids : Index, shape (N,)
+    name : column name
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+
+    Raises
+    ------
+    DataError
+        A weight is not a number, not positive or not finite.
+    """
+    weight = _numbers(
+        values,
+        f"the weights column {name!r}",
+        "Give numbers, such as pandas.to_numeric makes.",
+        place=lambda i: f"of individual {show(ids[i])}",
+    )
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'weight')} in column {name!r} {verb(len(bad), 'is', 'are')} not "
+            f"positive and finite; the first is {weight[bad[0]]} of individual "
+            f"{show(ids[bad[0]])}. Leave those individuals out, or correct their weights."
+        )
+    return weight
+
+
+def _chosen_numbers(values: Any, name: str) -> np.ndarray:
+    """The choice column as floats, in the user's order."""
+    return _numbers(
+        values,
+        f"the choice column {name!r}",
+        "It must be 0/1, true/false or counts. If it names the chosen alternative, write "
+        f"'{name} == alternative' on the left of the formula, with your column of alternatives.",
+    )
 
 
 def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> np.ndarray:
@@ -32,36 +180,34 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
     ----------
     values : array_like, shape (n_rows,)
         The user's column, in the user's order.
+    arrangement : Arrangement
     rule : {"auto", "one", "counts"}
         "one": exactly one chosen row per situation. "counts": any counts, at least one choice
         per situation. "auto": counts if some value is neither 0 nor 1, one choice otherwise.
+    name : column name
 
     Returns
     -------
     counts : ndarray of float, shape (R,), sorted rows
+
+    Raises
+    ------
+    DataError
+        A value is no count, or a situation does not have the choices that it must have.
+    ArgumentError
+        The rule is unknown.
     """
     if rule not in CHOICE_RULES:
         raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
-    column = pd.Series(values).reset_index(drop=True)
-    if not (pd.api.types.is_bool_dtype(column) or pd.api.types.is_numeric_dtype(column)):
-        converted = pd.to_numeric(column, errors="coerce")
-        bad = converted.isna() & column.notna()
-        if bad.any():
-            first = int(np.flatnonzero(bad)[0])
-            raise DataError(
-                f"The choice column {name!r} must be 0/1, true/false or counts; row {first} "
-                f"holds {show(column.iloc[first])}. Make a column that is 1 on the chosen row "
-                f"of each situation, for example (alternative == {name})."
-            )
-        column = converted
-    counts = column.to_numpy(dtype=np.float64, na_value=np.nan)[arrangement.order]
-    _refuse_rows(~np.isfinite(counts), arrangement, name, "missing or not finite")
-    _refuse_rows(counts < 0, arrangement, name, "negative")
+    counts = _chosen_numbers(values, name)[arrangement.order]
+    either_way = ("is missing or not finite", "are missing or not finite")
+    _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
+    _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))
     _refuse_rows(
         counts != np.floor(counts),
         arrangement,
         name,
-        "not whole numbers",
+        ("is not a whole number", "are not whole numbers"),
         "Give counts; for shares, multiply by the number of choices behind them.",
     )
     totals = np.add.reduceat(counts, arrangement.situation_start[:-1])
@@ -75,28 +221,24 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
             "are one table with counts."
         )
     wrong = np.flatnonzero(totals != 1 if one else totals == 0)
-    if len(wrong):
-        s = int(wrong[0])
-        what = "exactly one chosen row" if one else "any choice"
-        several = (
-            " If several choices in a situation are meant, pass choices='counts'."
-            if one and (totals > 1).any()
-            else ""
-        )
-        raise DataError(
-            f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} do not "
-            f"have {what}; the first is situation {arrangement.situation_label(s)}, with "
-            f"{int(totals[s])}. Check the choice column {name!r}, or drop those situations."
-            + several
-        )
-    return counts
+    if len(wrong) == 0:
+        return counts
+    s = int(wrong[0])
+    what = "exactly one chosen row" if one else "any choice"
+    several = " If several choices in a situation are meant, pass choices='counts'."
+    raise DataError(
+        f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} "
+        f"{verb(len(wrong), 'does', 'do')} not have {what}; the first is situation "
+        f"{arrangement.situation_label(s)}, with {int(totals[s])}. Check the choice column "
+        f"{name!r}, or drop those situations." + (several if one and (totals > 1).any() else "")
+    )
 
 
 def _refuse_rows(
     bad: np.ndarray,
     arrangement: Arrangement,
     name: str,
-    what: str,
+    what: tuple[str, str],
     remedy: str = "Correct them, or drop those situations.",
 ) -> None:
     """Raise for values of the choice column that are no counts."""
@@ -105,9 +247,12 @@ def _refuse_rows(
     row = int(np.flatnonzero(bad)[0])
     raise DataError(
         f"{plural(int(bad.sum()), 'value')} of the choice column {name!r} "
-        f"{'is' if bad.sum() == 1 else 'are'} {what}; the first is in situation "
+        f"{verb(int(bad.sum()), *what)}; the first is in situation "
         f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. {remedy}"
     )
+
+
+# -- who chose what ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,6 +311,89 @@ def tally(arrangement: Arrangement, counts: np.ndarray) -> Entries:
     )
 
 
+def tally_table(
+    arrangement: Arrangement,
+    individual: Any,
+    alternative: Any,
+    count: Any = None,
+    *,
+    names: tuple[Hashable, Hashable, Hashable],
+) -> tuple[Entries, np.ndarray]:
+    """Turn a list of choices from one shared table into the choices of individuals.
+
+    Parameters
+    ----------
+    arrangement : Arrangement
+        The table of alternatives, one choice set with names of alternatives.
+    individual, alternative : array_like of hashable, shape (M,)
+        Who chose which alternative; rows that repeat add up.
+    count : array_like, shape (M,), optional
+        How often; once if None.
+    names : tuple of column names
+        The user's names of the three columns, for messages.
+
+    Returns
+    -------
+    entries : Entries
+    person : ndarray of int, shape (M,)
+        Individual of each row of choices.
+
+    Raises
+    ------
+    DataError
+        There are no choices, an alternative is not in the table, a count is no count, or an
+        individual has no choice.
+    """
+    alternatives = pd.Index(alternative, tupleize_cols=False)
+    if len(alternatives) == 0:
+        raise DataError("The table of choices has no rows. Pass at least one choice.")
+    assert arrangement.alternative_ids is not None
+    place = arrangement.alternative_ids.get_indexer(alternatives)
+    unknown = np.flatnonzero(place < 0)
+    if len(unknown):
+        raise DataError(
+            f"{plural(len(unknown), 'row')} of the table of choices "
+            f"{verb(len(unknown), 'names', 'name')} an alternative that the table of alternatives "
+            f"lacks; the first is {show(alternatives[unknown[0]])} (column {names[1]!r}) in "
+            f"{row_label(unknown[0])}. Add it to the table, or drop those rows."
+        )
+    person, ids = codes_of(individual, names[0])
+    amount = np.ones(len(place)) if count is None else _read_amounts(count, names[2])
+    total = np.bincount(person, weights=amount, minlength=len(ids))
+    without = np.flatnonzero(total == 0)
+    if len(without):
+        raise DataError(
+            f"{plural(len(without), 'individual')} {verb(len(without), 'is', 'are')} without any "
+            f"choice; the first is {show(ids[without[0]])} (column {names[0]!r}). Drop those rows."
+        )
+    # sorted rows stand in the order of the ids of alternatives, so their code is the row
+    distinct, where = np.unique(person * arrangement.n_rows + place, return_inverse=True)
+    summed = np.bincount(where, weights=amount)
+    distinct, summed = distinct[summed > 0], summed[summed > 0]
+    entries = Entries(
+        row=distinct % arrangement.n_rows,
+        count=summed,
+        start=np.searchsorted(distinct // arrangement.n_rows, np.arange(len(ids) + 1)),
+        frequency=np.ones(len(ids)),
+        ids=ids,
+    )
+    return entries, person
+
+
+def _read_amounts(values: Any, name: Hashable) -> np.ndarray:
+    """The count column of a table of choices."""
+    amount = _numbers(values, f"the count column {name!r}", "Give whole numbers.")
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~(np.isfinite(amount) & (amount >= 0) & (amount == np.floor(amount))))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of the count column {name!r} "
+            f"{verb(len(bad), 'is no whole number', 'are no whole numbers')} of at least 0; the "
+            f"first is {amount[bad[0]]} in {row_label(bad[0])}. Correct them, or drop those rows."
+        )
+    return amount
+
+
 def _alternative_labels(arrangement: Arrangement, rows: np.ndarray) -> pd.Index:
     """Ids of chosen rows of a single table."""
     if arrangement.alternative_codes is None or arrangement.alternative_ids is None:
@@ -218,18 +446,20 @@ class ChoiceData:
     exog_covariance: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_finite_attributes(self)
-        _check_finite_membership(self)
+        refuse_not_finite(self.exog, self.exog_names, self.arrangement)
+        _check_membership(self)
         object.__setattr__(self, "exog_covariance", _identified_covariance(self))
         lonely = int((self.arrangement.sizes == 1).sum())
         if lonely:
             note = (
                 f"{plural(lonely, 'choice situation')} with a single alternative "
-                f"{'carries' if lonely == 1 else 'carry'} no information."
+                f"{verb(lonely, 'carries', 'carry')} no information."
             )
             object.__setattr__(self, "notes", (*self.notes, note))
-        for array in (self.exog, self.weights, self.membership, self.exog_covariance):
-            array.setflags(write=False)
+        for record in (self, self.arrangement, self.entries):
+            for value in vars(record).values():
+                if isinstance(value, np.ndarray):
+                    value.setflags(write=False)
 
     @property
     def n_rows(self) -> int:
@@ -280,45 +510,60 @@ class ChoiceData:
         """Situation of each sorted row, (R,)."""
         return np.repeat(np.arange(self.n_situations), self.arrangement.sizes)
 
-    def with_notes(self, notes: Iterable[str]) -> ChoiceData:
-        """Return the same data with more notes."""
-        return replace(self, notes=(*notes, *self.notes))
 
+def refuse_not_finite(exog: np.ndarray, names: Sequence[str], arrangement: Arrangement) -> None:
+    """Raise at the first attribute that is missing or infinite.
 
-def _check_finite_attributes(data: ChoiceData) -> None:
-    """Raise at the first attribute that is missing or infinite."""
-    for start in range(0, data.n_rows, _ROWS_PER_BLOCK):
-        bad = ~np.isfinite(data.exog[start : start + _ROWS_PER_BLOCK])
+    Parameters
+    ----------
+    exog : ndarray, shape (R, L)
+        Sorted rows.
+    names : sequence of str, length L
+    arrangement : Arrangement
+    """
+    for start in range(0, len(exog), _ROWS_PER_BLOCK):
+        bad = ~np.isfinite(exog[start : start + _ROWS_PER_BLOCK])
         if not bad.any():
             continue
         row, column = np.argwhere(bad)[0]
-        total = int((~np.isfinite(data.exog[:, column])).sum())
+        total = int((~np.isfinite(exog[:, column])).sum())
         row += start
         raise DataError(
-            f"{plural(total, 'value')} of attribute {data.exog_names[column]!r} "
-            f"{'is' if total == 1 else 'are'} missing or not finite; the first is in situation "
-            f"{data.arrangement.situation_of(row)}, {data.arrangement.alternative_of(row)} "
-            f"(value {data.exog[row, column]}). Correct the column, or pass missing='drop' to "
-            "leave out whole situations with missing values."
+            f"{plural(total, 'value')} of attribute {names[column]!r} {verb(total, 'is', 'are')} "
+            f"missing or not finite; the first is {exog[row, column]} in situation "
+            f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. Correct the "
+            "values or the formula, or drop those situations; missing='drop' in from_formula "
+            "drops situations with missing values in a column."
         )
 
 
-def _check_finite_membership(data: ChoiceData) -> None:
-    """Raise at the first membership covariate that is missing or infinite."""
-    bad = ~np.isfinite(data.membership)
+def _check_membership(data: ChoiceData) -> None:
+    """Raise at the first membership covariate that is not finite or not identified."""
+    z, names = data.membership, data.membership_names
+    bad = ~np.isfinite(z)
     if bad.any():
         person, column = np.argwhere(bad)[0]
+        total = int(bad[:, column].sum())
         raise DataError(
-            f"{plural(int(bad[:, column].sum()), 'value')} of membership covariate "
-            f"{data.membership_names[column]!r} not finite; the first belongs to individual "
+            f"{plural(total, 'value')} of membership covariate {names[column]!r} "
+            f"{verb(total, 'is', 'are')} missing or not finite; the first belongs to individual "
             f"{show(data.entries.ids[person])}. Correct the column, or drop those individuals."
         )
-    variation = data.membership - data.membership.mean(axis=0)
+    if names[0] != "Intercept":
+        _check_collinear(
+            z.T @ z,
+            (z**2).sum(axis=0),
+            names,
+            constant=("is zero", "are zero"),
+            kind="membership covariate",
+        )
+        return
+    centred = z[:, 1:] - z[:, 1:].mean(axis=0)
     _check_collinear(
-        variation[:, 1:].T @ variation[:, 1:],
-        (data.membership[:, 1:] ** 2).mean(axis=0) * len(variation),
-        data.membership_names[1:],
-        constant="does not vary between individuals",
+        centred.T @ centred,
+        (z[:, 1:] ** 2).sum(axis=0),
+        names[1:],
+        constant=("does not vary between individuals", "do not vary between individuals"),
         kind="membership covariate",
     )
 
@@ -355,14 +600,22 @@ def _identified_covariance(data: ChoiceData) -> np.ndarray:
         gram,
         square,
         data.exog_names,
-        constant="is constant within every choice situation",
+        constant=(
+            "is constant within every choice situation",
+            "are constant within every choice situation",
+        ),
         kind="attribute",
     )
     return gram / data.n_rows
 
 
 def _check_collinear(
-    gram: np.ndarray, square: np.ndarray, names: Sequence[str], *, constant: str, kind: str
+    gram: np.ndarray,
+    square: np.ndarray,
+    names: Sequence[str],
+    *,
+    constant: tuple[str, str],
+    kind: str,
 ) -> None:
     """Raise for columns that do not vary or are linear combinations of others.
 
@@ -372,14 +625,19 @@ def _check_collinear(
         Products of the centred columns.
     square : ndarray, shape (n,)
         Sums of squares before centring, the scale of round-off.
+    names : sequence of str, length n
+    constant : tuple of str
+        What to say of one column, and of several, that do not vary.
+    kind : str
+        What a column is.
     """
     variation = np.diag(gram)
     flat = [i for i in range(len(names)) if variation[i] <= _CONSTANT_TOLERANCE**2 * square[i]]
     if flat:
-        listed = ", ".join(repr(names[i]) for i in flat)
         raise IdentificationError(
-            f"{len(flat)} of {plural(len(names), kind)} cannot have a coefficient: {listed} "
-            f"{constant}. Drop {'it' if len(flat) == 1 else 'them'} from the formula"
+            f"{len(flat)} of {plural(len(names), kind)} cannot have a coefficient: "
+            f"{listed(names[i] for i in flat)} {verb(len(flat), *constant)}. Drop "
+            f"{verb(len(flat), 'it', 'them')} from the formula"
             + (
                 ", or interact with something that differs between alternatives, such as C(alt)."
                 if kind == "attribute"
@@ -401,38 +659,3 @@ def _check_collinear(
             f"{kind.capitalize()} {names[i]!r} is a linear combination of {', '.join(parts)}"
             f"{where}, so their coefficients are not identified. Drop one of these columns."
         )
-
-
-def individual_values(
-    values: Any, codes: np.ndarray, ids: Sequence[Hashable] | pd.Index, name: str, what: str
-) -> np.ndarray:
-    """Position of the first row of each individual, once the column is constant within them.
-
-    Parameters
-    ----------
-    values : array_like, shape (n,)
-        The column, one value per row.
-    codes : ndarray of int, shape (n,)
-        Individual of each row, 0 to N − 1, every one present.
-    ids : sequence of hashable, length N
-    name, what : str
-        The column and what it is used for, for the message.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-    """
-    first = np.full(len(ids), len(codes))
-    np.minimum.at(first, codes, np.arange(len(codes)))
-    level = pd.factorize(pd.Series(values).reset_index(drop=True))[0]
-    differs = level != level[first[codes]]
-    if differs.any():
-        persons = np.unique(codes[differs])
-        row = int(np.flatnonzero(differs)[0])
-        raise DataError(
-            f"The {what} {name!r} varies within {len(persons):,} of "
-            f"{plural(len(ids), 'individual')}; the first is individual "
-            f"{show(ids[codes[row]])}. It must be constant within an individual: average it, or "
-            "use it in the utility formula."
-        )
-    return first

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import difflib
 import importlib
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +33,13 @@ from mixlogit.errors import (
     FormulaError,
     MixlogitError,
     UnseenLevelError,
+    close_matches,
+    listed,
+    shortened,
+    show,
 )
+
+__all__ = ["BLOCK_ROWS", "MAX_LEVELS", "Design", "columns_read"]
 
 BLOCK_ROWS = 65_536
 """Rows evaluated at a time: large enough to hide the overhead, small enough to stay in cache."""
@@ -43,7 +48,6 @@ MAX_LEVELS = 5_000
 """Full coding of K levels needs a K x K matrix; more levels are an identifier, not an attribute."""
 
 _CHECKED_ROWS = 1_000
-_SHOWN_LEVELS = 10
 _QUOTING = 'A column whose name is not a Python name is written Q("its name").'
 _MISSING, _UNSEEN = -1, -2  # codes; a contrast matrix has one more row, NaN, for _MISSING
 
@@ -86,6 +90,7 @@ class Design:
         intercept: str,
         env: patsy.EvalEnvironment | int,
         role: str = "formula",
+        rows: np.ndarray | None = None,
     ) -> Design:
         """Learn the levels, transforms and column names of a formula from a table.
 
@@ -106,6 +111,8 @@ class Design:
             so on.
         role : str, default "formula"
             What the formula is for ("utility formula"); used in messages.
+        rows : (R,) array of int, optional
+            Positions of the rows to learn from; all by default.
 
         Returns
         -------
@@ -131,21 +138,14 @@ class Design:
             raise ArgumentError(f'intercept must be "absorb" or "keep", not {intercept!r}.')
         # Captured here, not in a helper, because the depth counts frames above this one.
         env = patsy.EvalEnvironment.capture(env, reference=1)
-        if not len(data):
+        if not len(data if rows is None else rows):
             raise DataError(f"The table has no rows to learn the {role} from.")
         where = f'the {role} "{formula}"'
-        learners: dict[str, _Learner] = {}
-        terms = []
-        for term in _read(formula, where):
-            for factor in term.factors:
-                if factor.code not in learners:
-                    learners[factor.code] = _Learner(factor, data, env, role, where)
-            terms.append(patsy.Term([learners[factor.code] for factor in term.factors]))
-        columns = tuple(dict.fromkeys(c for f in learners.values() for c in f.columns))
-        _require_columns(columns, data, role)
+        terms, learners = _learners(formula, data, env, role, where)
+        columns = _columns_of(learners, data, role)
 
         def blocks() -> Iterator[_Block]:
-            return (block for _, block in _blocks(data, columns))
+            return (block for _, block in _blocks(data, columns, rows))
 
         try:
             info = patsy.incr_dbuilder(
@@ -158,7 +158,7 @@ class Design:
 
         factors = tuple(f.finished(info.factor_infos[f]) for f in learners.values())
         for factor in factors:
-            _require_row_by_row(factor.expression, data)
+            _require_row_by_row(factor.expression, data, rows)
         position = {learner: i for i, learner in enumerate(learners.values())}
         names: list[str] = []
         subterms: list[_Subterm] = []
@@ -238,6 +238,20 @@ class Design:
                 subterm.fill(out[rows], values)
         return out
 
+    def require_columns(self, data: pd.DataFrame) -> None:
+        """Raise unless a table has every column that the formula reads, once.
+
+        Parameters
+        ----------
+        data : DataFrame
+
+        Raises
+        ------
+        ColumnError
+            A column is not in the table, or is there more than once.
+        """
+        _require_columns(self.columns, data, self.role)
+
     def missing(self, data: pd.DataFrame) -> np.ndarray:
         """Tell which rows have a missing value in a column that the formula reads.
 
@@ -290,15 +304,55 @@ class Design:
                 position = rows.start + int(unseen.argmax())
                 first = position if order is None else int(order[position])
         assert first is not None
-        unseen_levels = _listed([f"{_plain(v)!r} (rows: {n})" for v, n in counts.items()])
+        unseen_levels = shortened(f"{show(v)} (rows: {n})" for v, n in counts.items())
         columns = ", ".join(repr(c) for c in expression.columns)
         return UnseenLevelError(
             f"The term {expression.code} of {expression.where} (column {columns}) has levels "
             f"that it did not have when the formula was learned: {unseen_levels}. The first is in "
-            f"row {_plain(data.index[first])!r}. Known levels: "
-            f"{_listed([repr(level) for level in factor.levels])}. "
+            f"row {show(data.index[first])}. Known levels: "
+            f"{listed(factor.levels)}. "
             "Drop or recode those rows, or fit on a table that has these levels."
         )
+
+
+def columns_read(
+    formula: str, data: pd.DataFrame, *, env: patsy.EvalEnvironment, role: str
+) -> tuple[str, ...]:
+    """Tell which columns of a table a formula reads, without learning it.
+
+    Parameters
+    ----------
+    formula, data, env, role
+        As in `Design.learn`.
+
+    Returns
+    -------
+    tuple of str
+        In order of appearance.
+    """
+    _, learners = _learners(formula, data, env, role, f'the {role} "{formula}"')
+    return _columns_of(learners, data, role)
+
+
+def _learners(
+    formula: str, data: pd.DataFrame, env: patsy.EvalEnvironment, role: str, where: str
+) -> tuple[list[patsy.Term], dict[str, _Learner]]:
+    """The terms of a formula, and each of their factors once, by its code."""
+    learners: dict[str, _Learner] = {}
+    terms = []
+    for term in _read(formula, where):
+        for factor in term.factors:
+            if factor.code not in learners:
+                learners[factor.code] = _Learner(factor, data, env, role, where)
+        terms.append(patsy.Term([learners[factor.code] for factor in term.factors]))
+    return terms, learners
+
+
+def _columns_of(learners: Mapping[str, _Learner], data: pd.DataFrame, role: str) -> tuple[str, ...]:
+    """Columns that the factors read, each once in the table."""
+    columns = tuple(dict.fromkeys(c for f in learners.values() for c in f.columns))
+    _require_columns(columns, data, role)
+    return columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -553,7 +607,10 @@ class _Learner:
         if isinstance(value, _Box):
             self._contrast = value.contrast
             if value.levels is not None:
-                self._levels = tuple(_plain(level) for level in value.levels)
+                self._levels = tuple(
+                    level.item() if isinstance(level, np.generic) else level
+                    for level in value.levels
+                )
         with _explained(self._factor.code, self._where):
             labels = _labels(value)
             if isinstance(labels.dtype, pd.CategoricalDtype):
@@ -790,16 +847,19 @@ def _with_missing_row(contrast: patsy.ContrastMatrix | None) -> np.ndarray | Non
     return np.vstack([matrix, np.full(matrix.shape[1], np.nan)])
 
 
-def _require_row_by_row(expression: _Expression, data: pd.DataFrame) -> None:
+def _require_row_by_row(
+    expression: _Expression, data: pd.DataFrame, rows: np.ndarray | None
+) -> None:
     """Raise if a sample of rows has other values in two parts than as a whole.
 
     Such a term, ``x - x.mean()`` say, would change with the size of the blocks, with the order of
     the rows, and on new data.
     """
-    n_rows = len(data)
+    n_rows = len(data if rows is None else rows)
     if n_rows < 2 or expression.eval_code in expression.columns:
         return
     sample = np.unique(np.linspace(0, n_rows - 1, min(n_rows, _CHECKED_ROWS)).astype(np.intp))
+    sample = sample if rows is None else rows[sample]
 
     def evaluate(positions: np.ndarray) -> Any:
         return expression.evaluate(_taken(data, expression.columns, positions))
@@ -853,7 +913,7 @@ def _unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") ->
     present = [str(column) for column in data.columns]
     # Written without quoting, price-per-km asks for the column 'price'.
     quotable = [column for column in present if not column.isidentifier()]
-    close = difflib.get_close_matches(name, present)
+    close = [str(column) for column in close_matches(name, present)]
     close += [column for column in quotable if name in column and column not in close]
     shown = [c if c.isidentifier() else f'Q("{c}")' for c in close]
     term = f" (term {code})" if code else ""
@@ -863,7 +923,7 @@ def _unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") ->
         remedy += " If it is a function or a constant, define it where the formula is used."
     return ColumnError(
         f"The column {name!r}, used in the {role}{term}, is not in the table. {hint}{remedy} "
-        f"The table has the columns {_listed([repr(column) for column in present])}."
+        f"The table has the columns {listed(present)}."
     )
 
 
@@ -891,17 +951,6 @@ def _explained(code: str, where: str) -> Iterator[None]:
             f"The term {code} of {where} cannot be evaluated: "
             f"{type(cause).__name__}: {message}.{hint}"
         ) from cause
-
-
-def _plain(value: Any) -> Any:
-    """A Python scalar for a numpy one, whose repr is shorter."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _listed(items: Sequence[str]) -> str:
-    """At most ten of them."""
-    more = len(items) - _SHOWN_LEVELS
-    return ", ".join(items[:_SHOWN_LEVELS]) + (f" and {more} more" if more > 0 else "")
 
 
 def _capital(text: str) -> str:

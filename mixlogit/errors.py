@@ -11,6 +11,27 @@ from collections.abc import Iterable
 
 import numpy as np
 
+__all__ = [
+    "ArgumentError",
+    "ColumnError",
+    "ConvergenceWarning",
+    "DataError",
+    "DataWarning",
+    "FormulaError",
+    "IdentificationError",
+    "MixlogitError",
+    "MixlogitWarning",
+    "NotMonotoneError",
+    "UnseenLevelError",
+    "close_matches",
+    "did_you_mean",
+    "listed",
+    "plural",
+    "shortened",
+    "show",
+    "verb",
+]
+
 
 class MixlogitError(Exception):
     """Something went wrong in mixlogit."""
@@ -61,7 +82,12 @@ class DataWarning(MixlogitWarning):
 
 def plural(count: int, noun: str) -> str:
     """Write a count with its noun: 1 row, 2 rows."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+def verb(count: int, one: str, many: str) -> str:
+    """Choose the word that goes with a count: 1 row is, 2 rows are."""
+    return one if count == 1 else many
 
 
 def show(value: object) -> str:
@@ -69,8 +95,28 @@ def show(value: object) -> str:
     return repr(value.item() if isinstance(value, np.generic) else value)
 
 
+def shortened(texts: Iterable[str], at_most: int = 10) -> str:
+    """Write texts one after the other, and how many more there are."""
+    texts = list(texts)
+    more = len(texts) - at_most
+    return ", ".join(texts[:at_most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def listed(values: Iterable[object]) -> str:
+    """Write values as `show` does, one after the other."""
+    return shortened(show(value) for value in values)
+
+
+def close_matches(name: object, known: Iterable[object]) -> list[object]:
+    """Find up to three names close to one that is not known, whatever their case."""
+    options = {str(option): option for option in known}
+    lowered = {text.lower(): text for text in options}
+    close = difflib.get_close_matches(str(name), list(options))
+    close += [lowered[c] for c in difflib.get_close_matches(str(name).lower(), list(lowered))]
+    return [options[text] for text in dict.fromkeys(close)][:3]
+
+
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Suggest names close to one that is not known, as a sentence with a space in front."""
-    options = {str(option): option for option in known}
-    close = difflib.get_close_matches(str(name), list(options), n=3)
-    return f" Did you mean {' or '.join(show(options[c]) for c in close)}?" if close else ""
+    close = close_matches(name, known)
+    return f" Did you mean {' or '.join(map(show, close))}?" if close else ""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import patsy
+from patsy.eval import ast_names
 
-from mixlogit.arrangement import Arrangement, arrange, codes_of
-from mixlogit.choices import ChoiceData, Entries, individual_values, read_counts, tally
-from mixlogit.design import Design
+from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
+from mixlogit.choices import (
+    ChoiceData,
+    Entries,
+    read_availability,
+    read_counts,
+    read_weights,
+    refuse_not_finite,
+    refuse_unavailable_choices,
+    tally,
+    tally_table,
+)
+from mixlogit.design import Design, columns_read
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
@@ -20,13 +33,17 @@ from mixlogit.errors import (
     DataWarning,
     FormulaError,
     did_you_mean,
+    listed,
     plural,
     show,
+    verb,
 )
 
-__all__ = ["ChoiceFormula", "ChoiceSets", "Columns", "as_frame"]
+__all__ = ["ChoiceFormula", "ChoiceSets", "Columns", "as_frame", "require_column"]
 
 MISSING_RULES = ("raise", "drop")
+_TILDE = re.compile(r"""~(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")  # outside quotes
+_UTILITY, _MEMBERSHIP = "utility formula", "membership formula"
 
 
 @dataclass(frozen=True)
@@ -35,19 +52,19 @@ class Columns:
 
     Parameters
     ----------
-    situation, individual, alternative : str or None
-        Ids.
-    weights : str or None
+    situation, individual, alternative : column name or None
+        Ids. A name is any label that pandas takes, mostly a string.
+    weights : column name or None
         Sampling weights, constant within individuals.
-    availability : str or None
+    availability : column name or None
         0/1 column; rows with 0 are left out of their choice set.
     """
 
-    situation: str | None = None
-    individual: str | None = None
-    alternative: str | None = None
-    weights: str | None = None
-    availability: str | None = None
+    situation: Hashable | None = None
+    individual: Hashable | None = None
+    alternative: Hashable | None = None
+    weights: Hashable | None = None
+    availability: Hashable | None = None
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise for the first column that the table lacks."""
@@ -57,10 +74,10 @@ class Columns:
 
     def ids(self, frame: pd.DataFrame) -> dict[str, Any]:
         """Arguments of `arrange`."""
-        roles = ("situation", "individual", "alternative")
-        columns = {role: getattr(self, role) for role in roles}
-        found = {role: None if n is None else frame[n] for role, n in columns.items()}
-        return {**found, "names": tuple(columns[role] or role for role in roles)}
+        ids = {role: getattr(self, role) for role in ("situation", "individual", "alternative")}
+        found = {role: None if name is None else frame[name] for role, name in ids.items()}
+        names = tuple(role if name is None else name for role, name in ids.items())
+        return {**found, "names": names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,52 +159,40 @@ class ChoiceFormula:
         """
         if missing not in MISSING_RULES:
             raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
-        choice, utility_formula = split_formula(formula)
+        choice, right = split_formula(formula)
         columns.check(frame)
         if len(frame) == 0:
             raise DataError("The table has no rows. Pass at least one choice situation.")
         chosen = _left_side(choice, frame, env)
-        available = _availability(frame, columns)
-        gate_formula = None if membership.strip().lstrip("~").strip() == "1" else membership
-
-        def learn(rows: pd.DataFrame) -> Design:
-            return Design.learn(
-                utility_formula, rows, intercept="absorb", env=env, role="utility formula"
-            )
-
-        notes: list[str] = []
-        if columns.availability is not None and not available.all():
-            notes.append(f"{plural(int((~available).sum()), 'unavailable row')} left out.")
-        utility = learn(frame if available.all() else frame[available])
-        keep = available
-        if missing == "drop":
-            used = [*utility.columns, *([columns.weights] if columns.weights else [])]
-            if gate_formula is not None:
-                used += _names_in(gate_formula, frame, env)
-            keep, note = _without_missing(frame, used, chosen, columns, available)
-            if note:
-                notes.append(note)
-                warnings.warn(note, DataWarning, stacklevel=4)
-                utility = learn(frame[keep])
-        if not utility.names:
-            raise FormulaError(
-                f"The formula {formula!r} has no attributes. Name at least one on its right side; "
-                "alternative constants are written C(alternative)."
-            )
-        arrangement = arrange(len(frame), keep=keep, **columns.ids(frame))
-        refuse_unavailable_choices(chosen, available, arrangement, columns)
-        counts = read_counts(chosen, arrangement, choices, choice)
-        entries = tally(arrangement, counts)
+        gate_formula = _membership_formula(membership)
+        covariates: tuple[str, ...] = ()
+        if gate_formula is not None:
+            covariates = columns_read(gate_formula, frame, env=env, role=_MEMBERSHIP)
+        used = (*columns_read(right, frame, env=env, role=_UTILITY), *covariates)
+        kept = _kept_rows(frame, columns, chosen, choice, used if missing == "drop" else None)
+        if kept.warning:
+            warnings.warn(kept.warning, DataWarning, stacklevel=3)  # where from_formula is called
+        rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
+        utility = _learn_utility(formula, right, frame, env, rows)
+        arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
+        entries = tally(arrangement, read_counts(chosen, arrangement, choices, choice))
+        del chosen
         people = _People.of(arrangement, entries)
         gate = None
-        z_names: tuple[str, ...] = ("Intercept",)
         z = np.ones((len(people.of_entry), 1))
         if gate_formula is not None:
-            gate, z = _learn_membership(gate_formula, frame, arrangement, people, env)
-            z, z_names = z[people.of_entry], gate.names
+            if arrangement.n_situations == 1 and arrangement.situation_owner is None:
+                raise ArgumentError(
+                    "Membership covariates need individuals, but the table is one choice set "
+                    "without an individual column. Pass individual= and situation=, or use "
+                    "from_table."
+                )
+            gate, z = _learn_membership(gate_formula, people.frame(frame, covariates), env)
+            z = z[people.of_entry]
         weights = np.ones(len(people.of_entry))
         if columns.weights is not None:
-            weights = _weights(frame[columns.weights], arrangement, people, columns.weights)
+            own = people.frame(frame, [columns.weights], "weight")[columns.weights]
+            weights = read_weights(own, people.ids, columns.weights)[people.of_entry]
         data = ChoiceData(
             exog=utility.matrix(frame, order=arrangement.order),
             exog_names=utility.names,
@@ -195,8 +200,8 @@ class ChoiceFormula:
             entries=entries,
             weights=weights,
             membership=z,
-            membership_names=z_names,
-            notes=tuple(notes),
+            membership_names=("Intercept",) if gate is None else gate.names,
+            notes=kept.notes,
         )
         return cls(formula, choice, utility, gate, columns), data
 
@@ -207,10 +212,10 @@ class ChoiceFormula:
         table: pd.DataFrame,
         choices: pd.DataFrame,
         *,
-        alternative: str,
-        individual: str,
-        count: str | None,
-        weights: str | None,
+        alternative: Hashable,
+        individual: Hashable,
+        count: Hashable | None,
+        weights: Hashable | None,
         membership: str,
         env: patsy.EvalEnvironment,
     ) -> tuple[ChoiceFormula, ChoiceData]:
@@ -224,9 +229,9 @@ class ChoiceFormula:
             One row per alternative, stored once.
         choices : DataFrame
             One row per individual and alternative chosen; rows that repeat add up.
-        alternative : str
+        alternative : column name
             Column of ids in both tables.
-        individual, count, weights : str
+        individual, count, weights : column name
             Columns of ``choices``; without a count every row is one choice.
         membership : str
             Formula on the columns of ``choices``.
@@ -243,34 +248,35 @@ class ChoiceFormula:
         for role, name in (("count=", count), ("weights=", weights)):
             if name is not None:
                 require_column(choices, name, role, where)
-        left, right = split_formula(formula) if "~" in formula else ("", formula)
+        has_no_tilde = isinstance(formula, str) and not _TILDE.search(formula)
+        left, right = ("", formula) if has_no_tilde else split_formula(formula)
         if left:
             raise FormulaError(
                 f"The formula {formula!r} has a left-hand side, but the choices are in a table of "
                 f"their own. Write {'~ ' + right!r}, and pass count= for the column of counts."
             )
-        utility = Design.learn(right, table, intercept="absorb", env=env, role="utility formula")
-        if not utility.names:
-            raise FormulaError(f"The formula {formula!r} has no attributes. Name at least one.")
+        utility = _learn_utility(formula, right, table, env)
         arrangement = arrange(
             len(table), alternative=table[alternative], names=("", individual, alternative)
         )
-        entries, person = _table_entries(choices, arrangement, alternative, individual, count)
+        entries, person = tally_table(
+            arrangement,
+            choices[individual],
+            choices[alternative],
+            None if count is None else choices[count],
+            names=(individual, alternative, count),
+        )
         gate = None
-        z_names: tuple[str, ...] = ("Intercept",)
         z = np.ones((len(entries.ids), 1))
-        if membership.strip().lstrip("~").strip() != "1":
-            z_frame = _constant_rows(
-                choices, _names_in(membership, choices, env), person, entries.ids
-            )
-            gate = Design.learn(
-                membership, z_frame, intercept="keep", env=env, role="membership formula"
-            )
-            z, z_names = gate.matrix(z_frame), gate.names
+        gate_formula = _membership_formula(membership)
+        if gate_formula is not None:
+            covariates = columns_read(gate_formula, choices, env=env, role=_MEMBERSHIP)
+            z_frame = _constant_rows(choices, covariates, person, entries.ids)
+            gate, z = _learn_membership(gate_formula, z_frame, env)
         weight = np.ones(len(entries.ids))
         if weights is not None:
-            first = individual_values(choices[weights], person, entries.ids, weights, "weight")
-            weight = check_weights(choices[weights].iloc[first], entries.ids, weights)
+            own = _constant_rows(choices, [weights], person, entries.ids, "weight")[weights]
+            weight = read_weights(own, entries.ids, weights)
         data = ChoiceData(
             exog=utility.matrix(table, order=arrangement.order),
             exog_names=utility.names,
@@ -278,10 +284,11 @@ class ChoiceFormula:
             entries=entries,
             weights=weight,
             membership=z,
-            membership_names=z_names,
+            membership_names=("Intercept",) if gate is None else gate.names,
         )
-        columns = Columns(alternative=alternative, weights=weights)
-        return cls(formula, count or "choice", utility, gate, columns), data
+        columns = Columns(alternative=alternative)
+        name = "choice" if count is None else str(count)
+        return cls(formula, name, utility, gate, columns), data
 
     def replay(self, frame: pd.DataFrame) -> ChoiceSets:
         """Read the choice sets of a new table, which need not have choices.
@@ -302,31 +309,25 @@ class ChoiceFormula:
             if getattr(columns, role) not in frame.columns:
                 columns = replace(columns, **{role: None})
         columns.check(frame)
-        available = _availability(frame, columns)
-        arrangement = arrange(len(frame), keep=available, **columns.ids(frame))
+        keep = None
+        if columns.availability is not None:
+            keep = read_availability(frame[columns.availability], columns.availability)
+        arrangement = arrange(len(frame), keep=keep, **columns.ids(frame))
         exog = self.utility.matrix(frame, order=arrangement.order)
-        bad = ~np.isfinite(exog)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise DataError(
-                f"{plural(int(bad[:, column].sum()), 'value')} of attribute "
-                f"{self.utility.names[column]!r} missing or not finite in the new data; the first "
-                f"is in situation {arrangement.situation_of(row)}. Correct the column, or drop "
-                "those situations."
-            )
+        refuse_not_finite(exog, self.utility.names, arrangement)
         z = np.ones((arrangement.n_situations, 1))
         if self.membership is not None:
+            self.membership.require_columns(frame)
             people = _People.of(arrangement, None)
-            people_frame = people.frame(
-                frame, list(self.membership.columns), "membership covariate"
-            )
-            z = self.membership.matrix(people_frame)[people.of_situation]
-            if not np.isfinite(z).all():
-                person, column = np.argwhere(~np.isfinite(z))[0]
+            z = self.membership.matrix(people.frame(frame, self.membership.columns))
+            z = z[people.of_situation]
+            bad = ~np.isfinite(z)
+            if bad.any():
+                s, column = np.argwhere(bad)[0]
                 raise DataError(
                     f"Membership covariate {self.membership.names[column]!r} is missing or not "
-                    f"finite in the new data; the first is in situation "
-                    f"{arrangement.situation_label(person)}. Correct the column."
+                    f"finite in {plural(int(bad[:, column].sum()), 'situation')} of the new data; "
+                    f"the first is situation {arrangement.situation_label(s)}. Correct the column."
                 )
         return ChoiceSets(exog, arrangement, z, frame.index)
 
@@ -335,76 +336,117 @@ class ChoiceFormula:
 class _People:
     """Who faces each situation: individuals where there are any, situations where not."""
 
+    arrangement: Arrangement
     ids: pd.Index
-    of_row: np.ndarray  # (R,) sorted rows
     of_situation: np.ndarray  # (S,)
     of_entry: np.ndarray  # (N,) distinct individuals of the likelihood
-    order: np.ndarray  # (R,) position in the user's table of each sorted row
 
     @classmethod
     def of(cls, arrangement: Arrangement, entries: Entries | None) -> _People:
         """Read them off an arrangement."""
-        sizes = arrangement.sizes
-        owner = arrangement.situation_owner
-        if owner is not None and arrangement.individual_ids is not None:
-            n = np.arange(len(arrangement.individual_ids))
-            return cls(
-                arrangement.individual_ids, np.repeat(owner, sizes), owner, n, arrangement.order
-            )
+        owner, ids = arrangement.situation_owner, arrangement.individual_ids
+        if owner is not None and ids is not None:
+            return cls(arrangement, ids, owner, np.arange(len(ids)))
         situations = np.arange(arrangement.n_situations)
-        of_row = np.repeat(situations, sizes)
-        of_entry = of_row[entries.row] if entries is not None else situations
-        return cls(arrangement.situation_ids, of_row, situations, of_entry, arrangement.order)
+        of_entry = situations
+        if entries is not None:
+            begin = arrangement.situation_start
+            of_entry = np.searchsorted(begin, entries.row, side="right") - 1
+        return cls(arrangement, arrangement.situation_ids, situations, of_entry)
 
-    def frame(self, frame: pd.DataFrame, names: list[str], what: str) -> pd.DataFrame:
+    def frame(
+        self, frame: pd.DataFrame, names: Iterable[Hashable], what: str = "membership covariate"
+    ) -> pd.DataFrame:
         """One row per person of columns that must not vary within persons."""
-        return _constant_rows(
-            frame[names].iloc[self.order], names, self.of_row, self.ids, what=what
-        )
+        person = np.repeat(self.of_situation, self.arrangement.sizes)
+        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.order)
 
 
 def _constant_rows(
     frame: pd.DataFrame,
-    names: list[str],
+    names: Iterable[Hashable],
     person: np.ndarray,
     ids: pd.Index,
     what: str = "membership covariate",
+    order: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """First row of each person, once the columns are found constant within persons."""
-    first = np.full(len(ids), len(person))
-    np.minimum.at(first, person, np.arange(len(person)))
+    own = {}
     for name in names:
-        individual_values(frame[name], person, ids, name, what)
-    return frame[names].iloc[first].set_axis(ids)
+        column = frame[name] if order is None else frame[name].iloc[order]
+        own[name] = column.iloc[first_rows(column, person, ids, name, what)].array
+    return pd.DataFrame(own, index=ids)
 
 
 def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
-    """Take a DataFrame, or what turns into one."""
-    if isinstance(data, pd.DataFrame):
-        return data
-    if hasattr(data, "to_pandas"):
-        return as_frame(data.to_pandas(), what)
-    try:
-        return pd.DataFrame(data)
-    except (ValueError, TypeError) as error:
+    """Take a DataFrame, or what turns into one.
+
+    Parameters
+    ----------
+    data : DataFrame, an object with ``to_pandas``, mapping of columns, or structured array
+    what : str
+        What the user calls it, for messages.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        It is not a table, or its columns have several levels.
+    """
+    frame = data.to_pandas() if hasattr(data, "to_pandas") else data
+    if not isinstance(frame, pd.DataFrame):
+        try:
+            if frame is None:
+                raise TypeError("there is nothing in it")
+            frame = pd.DataFrame(frame)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{what} must be a table, such as a pandas DataFrame, and this "
+                f"{type(data).__name__} does not make one: {error}."
+            ) from error
+    if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
-            f"{what} must be a table, such as a pandas DataFrame, not {type(data).__name__}."
-        ) from error
-
-
-def require_column(frame: pd.DataFrame, name: str, role: str, where: str = "the table") -> None:
-    """Raise unless a table has a column exactly once."""
-    if not isinstance(name, str) and not np.isscalar(name):
-        raise ArgumentError(
-            f"{role[:-1]} must be the name of a column of {where}, not {type(name).__name__}. To "
-            "pass arrays, use MixedMultinomialLogit(endog, exog, ...)."
+            f"The columns of {what} have {frame.columns.nlevels} levels; the first is "
+            f"{frame.columns[0]!r}. Give each column one name, for example with {what}.columns = "
+            f"['_'.join(map(str, column)) for column in {what}.columns]."
         )
-    found = int(np.sum(frame.columns == name))
+    return frame
+
+
+def require_column(frame: pd.DataFrame, name: Any, role: str, where: str = "the table") -> None:
+    """Raise unless a table has a column exactly once.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : column name
+    role : str
+        What stands before the name in messages, such as ``"situation="``.
+    where : str
+        What the user calls the table.
+
+    Raises
+    ------
+    ArgumentError
+        The name is no name.
+    ColumnError
+        There is no such column, or more than one.
+    """
+    if not isinstance(name, Hashable):
+        raise ArgumentError(
+            f"{role.rstrip('= ')} must be the name of a column of {where}, not "
+            f"{type(name).__name__}. To pass arrays, use MixedMultinomialLogit(endog, exog, ...)."
+        )
+    found = sum(1 for column in frame.columns if type(column) is type(name) and column == name)
+    if found == 0 and name in frame.columns:
+        found = 1  # 1.0 and 1 are one label to pandas
     if found == 0:
         raise ColumnError(
-            f"{role}{name!r}: {where} has no such column.{did_you_mean(name, frame.columns)} "
-            f"Its columns are {', '.join(map(str, frame.columns[:20]))}"
-            + (", ..." if len(frame.columns) > 20 else ".")
+            f"{role}{name!r}: {where} has no such column.{did_you_mean(name, frame.columns)} Its "
+            f"columns are {listed(frame.columns)}."
         )
     if found > 1:
         raise ColumnError(f"{role}{name!r}: {where} has {found} columns of that name. Rename them.")
@@ -414,7 +456,7 @@ def split_formula(formula: str) -> tuple[str, str]:
     """Split ``choice ~ attributes``."""
     if not isinstance(formula, str):
         raise FormulaError(f"The formula must be a string, not {type(formula).__name__}.")
-    sides = formula.split("~")
+    sides = _TILDE.split(formula)
     if len(sides) != 2:
         raise FormulaError(
             f"The formula {formula!r} must have one '~', with the choice column on its left and "
@@ -433,189 +475,156 @@ def _left_side(choice: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> 
     if choice.isidentifier():
         raise ColumnError(
             f"The choice column {choice!r}, on the left of the formula, is not in the table."
-            f"{did_you_mean(choice, frame.columns)} Its columns are "
-            f"{', '.join(map(str, frame.columns[:20]))}."
+            f"{did_you_mean(choice, frame.columns)} Its columns are {listed(frame.columns)}."
         )
-    names = {str(name): frame[name] for name in frame.columns}
+
+    def column(name: str) -> pd.Series:
+        require_column(frame, name, "left side of the formula, column ")
+        return frame[name]
+
     try:
-        value = env.eval(choice, inner_namespace=names | {"I": lambda x: x, "Q": frame.__getitem__})
+        names = set(ast_names(choice)) & {c for c in frame.columns if isinstance(c, str)}
+        inner = {name: column(name) for name in names} | {"I": lambda x: x, "Q": column}
+        value = env.eval(choice, inner_namespace=inner)
+    except ColumnError:
+        raise
     except Exception as error:
+        missing = error.name if isinstance(error, NameError) else None
+        hint = did_you_mean(missing, frame.columns) if missing else ""
         raise FormulaError(
-            f"The left side {choice!r} of the formula cannot be evaluated: {error}"
+            f"The left side {choice!r} of the formula cannot be evaluated: {error}.{hint} It must "
+            "be a column of 0/1 or counts, or an expression such as 'chosen == alternative'."
         ) from error
     if np.shape(value) != (len(frame),):
         raise FormulaError(
-            f"The left side {choice!r} of the formula gives {np.shape(value)} values for "
-            f"{plural(len(frame), 'row')}."
+            f"The left side {choice!r} of the formula gives values of shape {np.shape(value)} for "
+            f"{plural(len(frame), 'row')}. It must give one value per row."
         )
     return value
 
 
-def _names_in(formula: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> list[str]:
-    """Columns that a membership formula reads."""
-    design = Design.learn(formula, frame, intercept="keep", env=env, role="membership formula")
-    return list(design.columns)
-
-
-def _availability(frame: pd.DataFrame, columns: Columns) -> np.ndarray:
-    """Rows that are available, (n_rows,)."""
-    if columns.availability is None:
-        return np.ones(len(frame), dtype=bool)
-    column = frame[columns.availability]
-    is_valid = column.isin([0, 1]).to_numpy()
-    if not is_valid.all():
-        row = int(np.argmin(is_valid))
-        raise DataError(
-            f"{plural(int((~is_valid).sum()), 'value')} of the availability column "
-            f"{columns.availability!r} neither 0 nor 1; the first is {show(column.iloc[row])} in "
-            f"row {row}. Use 1 for available and 0 for not."
+def _membership_formula(membership: Any) -> str | None:
+    """The membership formula; None when there are only shares."""
+    if not isinstance(membership, str):
+        raise FormulaError(
+            f"membership must be a formula on columns of the table, such as 'age + C(region)', "
+            f"not {type(membership).__name__}."
         )
-    return column.to_numpy().astype(bool)
+    return None if membership.strip().removeprefix("~").strip() in ("1", "") else membership
 
 
-def refuse_unavailable_choices(
-    chosen: Any, available: np.ndarray, arrangement: Arrangement, columns: Columns
-) -> None:
-    """Raise when a row that is not available was chosen."""
-    wrong = np.flatnonzero(~available & (np.asarray(pd.Series(chosen).fillna(0)) != 0))
-    if columns.availability is None or len(wrong) == 0:
-        return
-    raise DataError(
-        f"{plural(len(wrong), 'chosen row')} marked as unavailable in column "
-        f"{columns.availability!r}; the first is row {wrong[0]}. Correct the availability or the "
-        "choice, or drop those situations."
-    )
-
-
-def _without_missing(
+def _learn_utility(
+    formula: str,
+    right: str,
     frame: pd.DataFrame,
-    used: list[str],
-    chosen: Any,
-    columns: Columns,
-    available: np.ndarray,
-) -> tuple[np.ndarray, str]:
-    """Rows to keep so that no situation has a missing value, and a note on the others."""
-    is_missing = pd.isna(pd.Series(chosen)).to_numpy() & available
-    for name in dict.fromkeys(used):
-        is_missing |= frame[name].isna().to_numpy() & available
-    if not is_missing.any():
-        return available, ""
-    if columns.situation is None:
-        raise DataError(
-            f"{plural(int(is_missing.sum()), 'row')} of the one choice set has a missing value; "
-            "dropping it would leave no data. Correct or drop those rows."
+    env: patsy.EvalEnvironment,
+    rows: np.ndarray | None = None,
+) -> Design:
+    """Learn the right side of a formula, which must have attributes."""
+    utility = Design.learn(right, frame, intercept="absorb", env=env, role=_UTILITY, rows=rows)
+    if not utility.names:
+        raise FormulaError(
+            f"The formula {formula!r} has no attributes. Name at least one on its right side; "
+            "alternative constants are written C(alternative)."
         )
-    situation = codes_of(frame[columns.situation], columns.situation)[0]
-    if columns.individual is not None:
-        person = codes_of(frame[columns.individual], columns.individual)[0]
-        situation = situation + person * (int(situation.max()) + 1)
-    dropped = np.isin(situation, situation[is_missing])
-    n_dropped, n_all = len(np.unique(situation[dropped])), len(np.unique(situation))
-    if n_dropped == n_all:
-        raise DataError(
-            f"Every one of the {plural(n_all, 'choice situation')} has a missing value. Check the "
-            f"columns {', '.join(map(repr, used))}."
-        )
-    return available & ~dropped, (
-        f"{n_dropped:,} of {plural(n_all, 'choice situation')} dropped because of missing values."
-    )
+    return utility
 
 
 def _learn_membership(
-    formula: str,
-    frame: pd.DataFrame,
-    arrangement: Arrangement,
-    people: _People,
-    env: patsy.EvalEnvironment,
+    formula: str, people: pd.DataFrame, env: patsy.EvalEnvironment
 ) -> tuple[Design, np.ndarray]:
     """Learn a membership formula on one row per person."""
-    if arrangement.n_situations == 1 and arrangement.situation_owner is None:
-        raise ArgumentError(
-            "Membership covariates need individuals, but the table is one choice set without an "
-            "individual column. Pass individual= and situation=, or use from_table."
+    design = Design.learn(formula, people, intercept="keep", env=env, role=_MEMBERSHIP)
+    return design, design.matrix(people)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Rows of the user's table that are read, and what to say about the others."""
+
+    rows: np.ndarray  # bool (n_rows,)
+    notes: tuple[str, ...] = ()
+    warning: str = ""
+
+
+def _kept_rows(
+    frame: pd.DataFrame,
+    columns: Columns,
+    chosen: Any,
+    choice: str,
+    used: Iterable[Hashable] | None,
+) -> _Kept:
+    """Leave out unavailable rows and, where the columns used are given, incomplete situations."""
+    available = np.ones(len(frame), dtype=bool)
+    notes: tuple[str, ...] = ()
+    if columns.availability is not None:
+        values = frame[columns.availability]
+        available = read_availability(values, columns.availability, missing=used is not None)
+        refuse_unavailable_choices(chosen, available, choice, columns.availability)
+        n_left_out = int((~available).sum())
+        if n_left_out:
+            _refuse_empty_situations(frame, columns, available)
+            notes = (f"{plural(n_left_out, 'unavailable row')} left out.",)
+    if used is None:
+        return _Kept(available, notes)
+    others = (columns.weights, columns.alternative, columns.availability)
+    read = list(dict.fromkeys([*used, *(name for name in others if name is not None)]))
+    is_missing = pd.isna(pd.Series(chosen, copy=False)).to_numpy() & available
+    for name in read:
+        is_missing |= frame[name].isna().to_numpy() & available
+    n_missing = int(is_missing.sum())
+    if n_missing == 0:
+        return _Kept(available, notes)
+    if columns.situation is None:
+        raise DataError(
+            f"{plural(n_missing, 'row')} of the one choice set {verb(n_missing, 'has', 'have')} a "
+            "missing value, and missing='drop' would leave no data. Correct or drop those rows."
         )
-    names = _names_in(formula, frame.iloc[arrangement.order], env)
-    people_frame = people.frame(frame, names, "membership covariate")
-    design = Design.learn(
-        formula, people_frame, intercept="keep", env=env, role="membership formula"
+    situation, n_all = _situations(frame, columns, available)
+    is_incomplete = np.zeros(n_all, dtype=bool)
+    is_incomplete[situation[is_missing[available]]] = True
+    n_dropped = int(is_incomplete.sum())
+    if n_dropped == n_all:
+        raise DataError(
+            f"Every one of the {plural(n_all, 'choice situation')} has a missing value. Check the "
+            f"columns {listed([choice, *read])}."
+        )
+    rows = available.copy()
+    rows[available] = ~is_incomplete[situation]
+    note = (
+        f"{n_dropped:,} of {plural(n_all, 'choice situation')} dropped because of missing values."
     )
-    return design, design.matrix(people_frame)
+    return _Kept(rows, (*notes, note), note)
 
 
-def _weights(column: pd.Series, arrangement: Arrangement, people: _People, name: str) -> np.ndarray:
-    """Sampling weights of the distinct individuals, (N,)."""
-    values = column.iloc[arrangement.order]
-    first = individual_values(values, people.of_row, people.ids, name, "weight")
-    return check_weights(values.iloc[first], people.ids, name)[people.of_entry]
+def _situations(
+    frame: pd.DataFrame, columns: Columns, keep: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
+    """Number the situations of rows that are kept, individual by individual; and how many."""
+    rows = None if keep is None or keep.all() else np.flatnonzero(keep)
+    situation, ids = codes_of(frame[columns.situation], columns.situation, rows)
+    if columns.individual is None:
+        return situation, len(ids)
+    person, _ = codes_of(frame[columns.individual], columns.individual, rows)
+    codes, distinct = pd.factorize(situation + person * np.intp(len(ids)))
+    return codes, len(distinct)
 
 
-def check_weights(values: Any, ids: pd.Index, name: str) -> np.ndarray:
-    """Sampling weights of persons, once they are found positive."""
-    try:
-        weight = pd.Series(values).to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"The weights column {name!r} must hold numbers.") from error
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
-    if len(bad):
+def _refuse_empty_situations(frame: pd.DataFrame, columns: Columns, available: np.ndarray) -> None:
+    """Raise when no alternative of a situation is available."""
+    if columns.situation is None:
+        return
+    has_id = frame[columns.situation].notna().to_numpy()
+    if columns.individual is not None:
+        has_id = has_id & frame[columns.individual].notna().to_numpy()
+    situation, n_all = _situations(frame, columns, has_id)
+    n_available = np.bincount(situation, weights=available[has_id], minlength=n_all)
+    n_empty = int((n_available == 0).sum())
+    if n_empty:
+        row = np.flatnonzero(has_id)[n_available[situation] == 0][0]
         raise DataError(
-            f"{plural(len(bad), 'weight')} in column {name!r} not positive and finite; the first "
-            f"is {weight[bad[0]]} of individual {show(ids[bad[0]])}. Leave those individuals out, "
-            "or correct their weights."
+            f"{n_empty:,} of {plural(n_all, 'choice situation')} {verb(n_empty, 'has', 'have')} no "
+            f"available alternative; the first is situation "
+            f"{show(frame[columns.situation].iloc[row])}. Check column {columns.availability!r}, "
+            "or drop those situations."
         )
-    return weight
-
-
-def _table_entries(
-    choices: pd.DataFrame,
-    arrangement: Arrangement,
-    alternative: str,
-    individual: str,
-    count: str | None,
-) -> tuple[Entries, np.ndarray]:
-    """Choices of individuals from one shared table, and the person of each row of choices."""
-    if len(choices) == 0:
-        raise DataError("The table of choices has no rows.")
-    assert arrangement.alternative_ids is not None
-    assert arrangement.alternative_codes is not None
-    place = arrangement.alternative_ids.get_indexer(pd.Index(choices[alternative]))
-    unknown = np.flatnonzero(place < 0)
-    if len(unknown):
-        label = choices[alternative].iloc[unknown[0]]
-        raise DataError(
-            f"{plural(len(unknown), 'row')} of the table of choices names an alternative that the "
-            f"table of alternatives lacks; the first is {show(label)} in row {unknown[0]}. Add it "
-            f"to the table, or drop those rows."
-        )
-    # sorted rows stand in the order of the ids, so a code is a row
-    person, ids = codes_of(choices[individual], individual)
-    amount = np.ones(len(choices))
-    if count is not None:
-        try:
-            amount = choices[count].to_numpy(dtype=np.float64, na_value=np.nan)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"The count column {count!r} must hold numbers.") from error
-        bad = np.flatnonzero(~(np.isfinite(amount) & (amount >= 0) & (amount == np.floor(amount))))
-        if len(bad):
-            raise DataError(
-                f"{plural(len(bad), 'value')} of the count column {count!r} no whole number of at "
-                f"least 0; the first is {show(choices[count].iloc[bad[0]])} in row {bad[0]}."
-            )
-    total = np.bincount(person, weights=amount, minlength=len(ids))
-    if (total == 0).any():
-        raise DataError(
-            f"{plural(int((total == 0).sum()), 'individual')} without any choice; the first is "
-            f"{show(ids[int(np.argmin(total > 0))])}. Drop those rows."
-        )
-    key = person * arrangement.n_rows + place
-    distinct, where = np.unique(key, return_inverse=True)
-    summed = np.bincount(where, weights=amount)
-    distinct, summed = distinct[summed > 0], summed[summed > 0]
-    owner = distinct // arrangement.n_rows
-    entries = Entries(
-        row=distinct % arrangement.n_rows,
-        count=summed,
-        start=np.searchsorted(owner, np.arange(len(ids) + 1)),
-        frequency=np.ones(len(ids)),
-        ids=ids,
-    )
-    return entries, person

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from numbers import Real
 from typing import Any, NamedTuple
@@ -12,7 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mixlogit.errors import ArgumentError, ColumnError, DataError
+from mixlogit.errors import (
+    ArgumentError,
+    ColumnError,
+    DataError,
+    close_matches,
+    listed,
+    plural,
+    show,
+    verb,
+)
 
 ALTERNATIVE = "alternative"
 CHOICE = "choice"
@@ -151,8 +159,8 @@ def _check_table(data: pd.DataFrame) -> None:
     repeated = data.columns[data.columns.duplicated()].unique()
     if len(repeated):
         raise DataError(
-            f"{_count(len(repeated), 'column name')} of the wide table "
-            f"{_plural(len(repeated), 'occurs', 'occur')} more than once; the first is "
+            f"{plural(len(repeated), 'column name')} of the wide table "
+            f"{verb(len(repeated), 'occurs', 'occur')} more than once; the first is "
             f"{repeated[0]!r}. Rename the columns so that each name occurs once."
         )
 
@@ -175,8 +183,8 @@ def _read_alternatives(
     repeated = [name for place, name in enumerate(names) if name in names[:place]]
     if repeated:
         raise ArgumentError(
-            f"{_count(len(repeated), 'name')} in `alternatives` "
-            f"{_plural(len(repeated), 'repeats an earlier one', 'repeat earlier ones')}; the first "
+            f"{plural(len(repeated), 'name')} in `alternatives` "
+            f"{verb(len(repeated), 'repeats an earlier one', 'repeat earlier ones')}; the first "
             f"is {repeated[0]!r}. Give each alternative one name; recode the choice column if two "
             "values mean the same alternative."
         )
@@ -222,10 +230,10 @@ def _check_known(mapping: Mapping[Any, Any], names: list[Hashable], where: str) 
     unknown = [key for key in mapping if key not in names]
     if unknown:
         raise ArgumentError(
-            f"{_count(len(unknown), 'key')} of {where} "
-            f"{_plural(len(unknown), 'is', 'are')} not among the alternatives; the first is "
-            f"{unknown[0]!r}{_did_you_mean(unknown[0], names)}. The alternatives are "
-            f"{_listed(names)}; use these names."
+            f"{plural(len(unknown), 'key')} of {where} "
+            f"{verb(len(unknown), 'is', 'are')} not among the alternatives; the first is "
+            f"{unknown[0]!r}{_close(unknown[0], names)}. The alternatives are "
+            f"{listed(names)}; use these names."
         )
 
 
@@ -267,9 +275,9 @@ def _check_columns_exist(data: pd.DataFrame, asked: Mapping[str, Hashable]) -> N
         where, column = next(iter(missing.items()))
         n_missing = len(set(missing.values()))
         raise ColumnError(
-            f"{_count(n_missing, 'column')} asked for "
-            f"{_plural(n_missing, 'is', 'are')} not in the table; the first is {column!r}, asked "
-            f"for by {where}{_did_you_mean(column, data.columns)}. Check the spelling against "
+            f"{plural(n_missing, 'column')} asked for "
+            f"{verb(n_missing, 'is', 'are')} not in the table; the first is {column!r}, asked "
+            f"for by {where}{_close(column, data.columns)}. Check the spelling against "
             "data.columns, or make the column first."
         )
 
@@ -317,8 +325,8 @@ def _check_names(
         elif clashes[0] in varying:
             remedy += ", or give the attribute another name"
         raise DataError(
-            f"{_count(len(clashes), 'column')} of the wide table "
-            f"{_plural(len(clashes), 'has a name', 'have names')} that the long table needs for a "
+            f"{plural(len(clashes), 'column')} of the wide table "
+            f"{verb(len(clashes), 'has a name', 'have names')} that the long table needs for a "
             f"new column; the first is {clashes[0]!r}, needed for {taken[clashes[0]]}. {remedy}."
         )
 
@@ -343,7 +351,7 @@ def _situation_ids(data: pd.DataFrame, situation: Hashable | None) -> pd.Index:
         rows = np.flatnonzero(ids == ids[repeated[0]])
         raise DataError(
             f"{repeated.size:,} of {len(ids):,} rows repeat a situation id of column "
-            f"{situation!r}; the first is {_shown(data[situation], rows[0])}, in rows {rows[0]} "
+            f"{situation!r}; the first is {show(data[situation].iloc[rows[0]])}, in rows {rows[0]} "
             f"and {rows[1]} (counted from 0). A wide table has one row per situation: make the "
             "ids unique, or leave out `situation` to number the rows."
         )
@@ -375,7 +383,7 @@ def _availability(
             raise DataError(
                 f"{wrong.size:,} of {len(data):,} values of column {column!r}, the availability "
                 f"of {name!r}, are not 0, 1, True or False; the first is "
-                f"{_shown(values, wrong[0])} in {_place(ids, wrong[0])}. Recode the column to 0 "
+                f"{show(values.iloc[wrong[0]])} in {_place(ids, wrong[0])}. Recode the column to 0 "
                 "and 1."
             )
         available[:, place] = (values == 1).to_numpy(dtype=bool)
@@ -393,9 +401,9 @@ def _chosen(
         known = repr(options.codes) if len(options.codes) <= 10 else "list(alternatives)"
         raise DataError(
             f"{unknown.size:,} of {len(values):,} rows have a value in the choice column "
-            f"{values.name!r} that is not one of the alternatives ({_listed(options.codes)}); the "
-            f"first is {_shown(values, unknown[0])} in {_place(ids, unknown[0])}. Drop those rows "
-            f"first, with data[data[{values.name!r}].isin({known})], or add what is "
+            f"{values.name!r} that is not one of the alternatives ({listed(options.codes)}); the "
+            f"first is {show(values.iloc[unknown[0]])} in {_place(ids, unknown[0])}. Drop those "
+            f"rows first, with data[data[{values.name!r}].isin({known})], or add what is "
             "missing to `alternatives`."
         )
     impossible = np.flatnonzero(~available[np.arange(len(values)), chosen])
@@ -438,9 +446,9 @@ def _stack(
     textual = [part for part in parts if not is_numeric_dtype(part.dtype)]
     if 0 < len(textual) < len(parts):
         raise DataError(
-            f"{_count(len(textual), 'column')} of varying[{name!r}] "
-            f"{_plural(len(textual), 'is', 'are')} not numeric while other alternatives have "
-            f"numbers; the first is {textual[0].name!r}, with {_shown(textual[0], 0)} in "
+            f"{plural(len(textual), 'column')} of varying[{name!r}] "
+            f"{verb(len(textual), 'is', 'are')} not numeric while other alternatives have "
+            f"numbers; the first is {textual[0].name!r}, with {show(textual[0].iloc[0])} in "
             f"{_place(ids, 0)}. Convert it with pandas.to_numeric, or name a column of the same "
             "kind for every alternative."
         )
@@ -449,39 +457,7 @@ def _stack(
     return pd.concat(parts, ignore_index=True)
 
 
-# --- words --------------------------------------------------------------------------------------
-
-
-def _shown(values: pd.Series, row: int) -> str:
-    """A value as the user would type it."""
-    value = values.iloc[row]
-    return repr(value.item() if isinstance(value, np.generic) else value)
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    """The word that goes with the count."""
-    return one if count == 1 else many
-
-
-def _count(count: int, noun: str) -> str:
-    """The count and its noun."""
-    return f"{count:,} {_plural(count, noun, noun + 's')}"
-
-
-def _listed(values: Iterable[Hashable], at_most: int = 10) -> str:
-    """The values, separated by commas, cut when there are many."""
-    shown = [repr(value) for value in values]
-    return ", ".join(shown[:at_most]) + (", ..." if len(shown) > at_most else "")
-
-
-def _did_you_mean(wrong: Hashable, candidates: Iterable[Hashable]) -> str:
+def _close(wrong: Hashable, known: Iterable[Hashable]) -> str:
     """A parenthesis with the closest names, or nothing."""
-    texts = {str(candidate): candidate for candidate in candidates}
-    lowered = {text.lower(): candidate for text, candidate in texts.items()}
-    close = [texts[text] for text in difflib.get_close_matches(str(wrong), texts)]
-    close += [
-        lowered[text]
-        for text in difflib.get_close_matches(str(wrong).lower(), lowered)
-        if lowered[text] not in close
-    ]
-    return f" (close matches: {_listed(close[:3])})" if close else ""
+    close = close_matches(wrong, known)
+    return f" (close matches: {listed(close)})" if close else ""

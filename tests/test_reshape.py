@@ -235,7 +235,7 @@ def test_many_alternatives_are_not_all_listed():
     wide = pd.DataFrame({"y": [3, 999]})
     with pytest.raises(DataError) as caught:
         from_wide(wide, alternatives=many, choice="y", varying={})
-    assert "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...)" in str(caught.value)
+    assert "(0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 490 more)" in str(caught.value)
     assert "data[data['y'].isin(list(alternatives))]" in str(caught.value)
 
 

@@ -1,0 +1,450 @@
+"""Choices, counts, weights and availability are read, checked and tallied."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from zoo import CASES
+
+from mixlogit.arrangement import arrange
+from mixlogit.choices import (
+    ChoiceData,
+    read_availability,
+    read_counts,
+    read_weights,
+    refuse_unavailable_choices,
+    tally,
+    tally_table,
+)
+from mixlogit.errors import ArgumentError, DataError, IdentificationError
+
+TASKS = arrange(6, [101, 101, 102, 102, 103, 103], None, [*"ababab"])
+TABLE = arrange(4, alternative=[*"abcd"])
+
+# -- the choice column ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 0, 0, 1, 1, 0],
+        [1.0, 0.0, 0.0, 1.0, 1.0, 0.0],
+        [True, False, False, True, True, False],
+        np.array([1, 0, 0, 1, 1, 0], dtype=np.int8),
+        np.array([1, 0, 0, 1, 1, 0], dtype=np.float32),
+        pd.array([1, 0, 0, 1, 1, 0], dtype="Int64"),
+        pd.array([True, False, False, True, True, False], dtype="boolean"),
+        pd.Series([True, False, False, True, True, False], dtype=object),
+        ["1", "0", "0", "1", "1", "0"],
+        pd.Categorical(["1", "0", "0", "1", "1", "0"]),
+        pd.Series([1, 0, 0, 1, 1, 0], index=[5, 4, 3, 2, 1, 0]),
+    ],
+)
+def test_choices_are_read_whatever_their_type(values):
+    assert read_counts(values, TASKS, "auto", "y").tolist() == [1, 0, 0, 1, 1, 0]
+
+
+def test_choices_follow_the_sorted_rows():
+    backwards = arrange(6, [103, 103, 102, 102, 101, 101], None, [*"bababa"])
+    assert read_counts([0, 1, 0, 1, 1, 0], backwards, "one", "y").tolist() == [0, 1, 1, 0, 1, 0]
+
+
+def test_situations_without_exactly_one_chosen_row_are_counted_and_placed():
+    with pytest.raises(DataError) as caught:
+        read_counts([1, 0, 1, 1, 0, 0], TASKS, "auto", "y")
+    assert str(caught.value) == (
+        "2 of 3 choice situations do not have exactly one chosen row; the first is situation 102, "
+        "with 2. Check the choice column 'y', or drop those situations. If several choices in a "
+        "situation are meant, pass choices='counts'."
+    )
+
+
+def test_a_situation_without_a_chosen_row_is_placed():
+    with pytest.raises(DataError) as caught:
+        read_counts([1, 0, 0, 0, 1, 0], TASKS, "one", "y")
+    assert str(caught.value) == (
+        "1 of 3 choice situations does not have exactly one chosen row; the first is situation "
+        "102, with 0. Check the choice column 'y', or drop those situations."
+    )
+
+
+def test_counts_need_a_choice_in_every_situation():
+    with pytest.raises(DataError) as caught:
+        read_counts([3, 0, 0, 0, 0, 0], TASKS, "auto", "n")
+    assert str(caught.value) == (
+        "2 of 3 choice situations do not have any choice; the first is situation 102, with 0. "
+        "Check the choice column 'n', or drop those situations."
+    )
+
+
+def test_two_chosen_rows_are_counts_when_the_user_says_so():
+    assert read_counts([1, 1, 1, 0, 1, 0], TASKS, "counts", "y").sum() == 4
+
+
+def test_one_choice_is_demanded_when_the_user_says_so():
+    with pytest.raises(DataError, match="the first is situation 101, with 3"):
+        read_counts([3, 0, 0, 1, 1, 0], TASKS, "one", "y")
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ([1, np.nan, 0, 1, np.nan, 1], "2 values of the choice column 'y' are missing or not "),
+        ([1, np.inf, 0, 1, 0, 1], "1 value of the choice column 'y' is missing or not finite"),
+        ([1, -1, 0, 1, 0, 1], "1 value of the choice column 'y' is negative"),
+        ([1, 0.5, 0, 1, 0, 1], "1 value of the choice column 'y' is not whole numbers"),
+        ([1, 0.5, 0, 0.5, 0, 1], "2 values of the choice column 'y' are not whole numbers"),
+    ],
+)
+def test_values_that_are_no_counts_are_counted_and_placed(values, what):
+    with pytest.raises(DataError) as caught:
+        read_counts(values, TASKS, "auto", "y")
+    message = str(caught.value)
+    assert message.startswith(what.replace("is not whole numbers", "is not a whole number"))
+    assert "the first is in situation 101, alternative 'b'." in message
+
+
+def test_names_of_alternatives_in_the_choice_column_are_explained():
+    with pytest.raises(DataError) as caught:
+        read_counts(["1", "0", "car", "1", "bus", "0"], TASKS, "auto", "mode")
+    assert str(caught.value) == (
+        "2 values of the choice column 'mode' are not numbers; the first is 'car' in row 2 "
+        "(counted from 0). It must be 0/1, true/false or counts. If it names the chosen "
+        "alternative, write 'mode == alternative' on the left of the formula, with your column of "
+        "alternatives."
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.to_datetime(["2024-01-01"] * 6),
+        pd.to_timedelta([1] * 6, unit="D"),
+        np.ones(6, dtype=complex),
+    ],
+)
+def test_dates_and_complex_numbers_are_no_choices(values):
+    with pytest.raises(DataError, match="6 values of the choice column 'y' are not numbers"):
+        read_counts(values, TASKS, "auto", "y")
+
+
+def test_zeros_and_ones_without_a_situation_column_are_explained():
+    with pytest.raises(DataError) as caught:
+        read_counts([1, 0, 1, 0], TABLE, "auto", "y")
+    assert str(caught.value) == (
+        "There is no situation column, so the 4 rows are one choice set, but column 'y' holds only "
+        "0 and 1, 2 of them 1. Pass situation= if the rows are several choice sets, or "
+        "choices='counts' if they are one table with counts."
+    )
+    assert read_counts([1, 0, 1, 0], TABLE, "counts", "y").sum() == 2
+
+
+def test_an_unknown_rule_for_choices_is_refused():
+    with pytest.raises(ArgumentError, match="choices='many' is not one of auto, one, counts"):
+        read_counts([1], TASKS, "many", "y")
+
+
+# -- availability and weights --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "values", [[1, 0], [True, False], [1.0, 0.0], pd.array([1, 0], dtype="Int64")]
+)
+def test_availability_is_read_whatever_its_type(values):
+    assert read_availability(values, "av").tolist() == [True, False]
+
+
+def test_availability_other_than_0_and_1_is_counted_and_placed():
+    with pytest.raises(DataError) as caught:
+        read_availability([1, 2, np.nan], "av")
+    assert str(caught.value) == (
+        "2 values of the availability column 'av' are neither 0 nor 1; the first is 2.0 in row 1 "
+        "(counted from 0). Use 1 for available and 0 for not."
+    )
+    with pytest.raises(DataError, match="1 value of the availability column 'av' is neither"):
+        read_availability(["yes", 1], "av")
+
+
+def test_a_choice_of_an_unavailable_alternative_is_counted_and_placed():
+    with pytest.raises(DataError) as caught:
+        refuse_unavailable_choices([0, 1, 1], np.array([True, True, False]), "y", "av")
+    assert str(caught.value) == (
+        "1 chosen row is marked as unavailable in column 'av'; the first is row 2 (counted from "
+        "0). Correct the availability or the choice, or drop those situations."
+    )
+    with pytest.raises(DataError, match="2 chosen rows are marked"):
+        refuse_unavailable_choices([0, 1, 1], np.array([True, False, False]), "y", "av")
+
+
+@pytest.mark.parametrize("values", [["1", "0"], [1, np.nan], [True, None]])
+def test_an_unavailable_row_that_is_not_chosen_is_no_mistake(values):
+    refuse_unavailable_choices(values, np.array([True, False]), "y", "av")
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [([1, 0], "0.0"), ([1, -2], "-2.0"), ([1, None], "nan"), ([1, np.inf], "inf")],
+)
+def test_weights_must_be_positive_and_finite(values, shown):
+    with pytest.raises(DataError) as caught:
+        read_weights(values, pd.Index(["ann", "bob"]), "w")
+    assert str(caught.value) == (
+        f"1 weight in column 'w' is not positive and finite; the first is {shown} of individual "
+        "'bob'. Leave those individuals out, or correct their weights."
+    )
+
+
+def test_weights_of_text_are_refused():
+    with pytest.raises(DataError) as caught:
+        read_weights(["heavy", "light"], pd.Index(["ann", "bob"]), "w")
+    assert str(caught.value) == (
+        "2 values of the weights column 'w' are not numbers; the first is 'heavy' of individual "
+        "'ann'. Give numbers, such as pandas.to_numeric makes."
+    )
+
+
+# -- who chose what ------------------------------------------------------------------------------
+
+
+def test_choices_without_individuals_are_exchangeable():
+    entries = tally(TABLE, np.array([3.0, 0.0, 1.0, 0.0]))
+    assert entries.row.tolist() == [0, 2]
+    assert entries.count.tolist() == [1, 1]
+    assert entries.frequency.tolist() == [3, 1]
+    assert entries.ids.tolist() == ["a", "c"]
+
+
+def test_choices_of_an_individual_are_repeated():
+    panel = arrange(6, [1, 1, 2, 2, 1, 1], [*"ppppqq"])
+    entries = tally(panel, np.array([2.0, 1.0, 0.0, 1.0, 1.0, 0.0]))
+    assert entries.start.tolist() == [0, 3, 4]
+    assert entries.row.tolist() == [0, 1, 3, 4]
+    assert entries.count.tolist() == [2, 1, 1, 1]
+    assert entries.frequency.tolist() == [1, 1]
+
+
+def test_a_list_of_choices_is_tallied_as_by_a_loop():
+    rng = np.random.default_rng(0)
+    who, what = rng.integers(5, size=60), rng.choice([*"abcd"], size=60)
+    n = rng.integers(0, 4, size=60)
+    expected = np.zeros((5, 4))
+    for i, j, k in zip(who, what, n, strict=True):
+        expected[i, "abcd".index(j)] += k
+    entries, person = tally_table(TABLE, who, what, n, names=("who", "what", "n"))
+    dense = np.zeros((5, 4))
+    for i in range(5):
+        own = slice(entries.start[i], entries.start[i + 1])
+        dense[i, entries.row[own]] = entries.count[own]
+    np.testing.assert_array_equal(dense, expected)
+    np.testing.assert_array_equal(person, who)
+
+
+def table_error(who, what, n=None):
+    with pytest.raises(DataError) as caught:
+        tally_table(TABLE, who, what, n, names=("who", "what", "n"))
+    return str(caught.value)
+
+
+def test_a_choice_that_is_not_in_the_table_is_counted_and_placed():
+    assert table_error([1, 1], ["a", "z"]) == (
+        "1 row of the table of choices names an alternative that the table of alternatives lacks; "
+        "the first is 'z' (column 'what') in row 1 (counted from 0). Add it to the table, or drop "
+        "those rows."
+    )
+
+
+def test_a_list_without_choices_is_refused():
+    assert table_error([], []) == "The table of choices has no rows. Pass at least one choice."
+
+
+@pytest.mark.parametrize("count", [-1, 0.5, np.nan, np.inf])
+def test_counts_of_a_list_must_be_whole_numbers(count):
+    assert table_error([1, 1], ["a", "b"], [1, count]) == (
+        f"1 value of the count column 'n' is no whole number of at least 0; the first is "
+        f"{float(count)} in row 1 (counted from 0). Correct them, or drop those rows."
+    )
+
+
+def test_counts_of_text_are_refused():
+    assert table_error([1, 1], ["a", "b"], [1, "many"]) == (
+        "1 value of the count column 'n' is not a number; the first is 'many' in row 1 (counted "
+        "from 0). Give whole numbers."
+    )
+
+
+def test_an_individual_without_choices_is_placed():
+    assert table_error(["x", "y"], ["a", "b"], [1, 0]) == (
+        "1 individual is without any choice; the first is 'y' (column 'who'). Drop those rows."
+    )
+
+
+# -- the validated data --------------------------------------------------------------------------
+
+
+def data_of(exog, arrangement=TASKS, names=None, **changes) -> ChoiceData:
+    exog = np.array(exog, dtype=float)
+    chosen = np.zeros(len(exog))
+    chosen[arrangement.situation_start[:-1]] = 1.0
+    entries = tally(arrangement, chosen)
+    n = len(entries.frequency)
+    values = {"weights": np.ones(n), "membership": np.ones((n, 1))} | changes
+    names = names or tuple(f"x{i + 1}" for i in range(exog.shape[1]))
+    return ChoiceData(exog, names, arrangement, entries, **values)
+
+
+X = np.random.default_rng(1).normal(size=(6, 3))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
+def test_an_attribute_that_is_not_finite_is_counted_and_placed(value, shown):
+    exog = X.copy()
+    exog[3:5, 1] = value
+    with pytest.raises(DataError) as caught:
+        data_of(exog)
+    assert str(caught.value) == (
+        f"2 values of attribute 'x2' are missing or not finite; the first is {shown} in situation "
+        "102, alternative 'b'. Correct the values or the formula, or drop those situations; "
+        "missing='drop' in from_formula drops situations with missing values in a column."
+    )
+
+
+def test_an_attribute_that_is_constant_within_situations_is_named():
+    exog = X.copy()
+    exog[:, 1] = [0.1, 0.1, 7.3, 7.3, -1e9, -1e9]
+    with pytest.raises(IdentificationError) as caught:
+        data_of(exog)
+    assert str(caught.value) == (
+        "1 of 3 attributes cannot have a coefficient: 'x2' is constant within every choice "
+        "situation. Drop it from the formula, or interact with something that differs between "
+        "alternatives, such as C(alt)."
+    )
+
+
+def test_several_constant_attributes_are_named():
+    with pytest.raises(IdentificationError) as caught:
+        data_of(np.ones((6, 2)))
+    assert str(caught.value).startswith(
+        "2 of 2 attributes cannot have a coefficient: 'x1', 'x2' are constant within every choice "
+        "situation. Drop them"
+    )
+
+
+def test_a_constant_is_recognised_in_a_million_rows():
+    exog = np.column_stack([np.full(1_000_000, 0.1), np.arange(1_000_000.0)])
+    with pytest.raises(IdentificationError, match="'x1' is constant"):
+        data_of(exog, arrange(1_000_000))
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_collinear_attributes_are_named_in_any_unit(scale):
+    exog = X.copy()
+    exog[:, 2] = scale * (2 * exog[:, 0] - exog[:, 1] + np.repeat([5.0, 6.0, 7.0], 2))
+    with pytest.raises(IdentificationError) as caught:
+        data_of(exog)
+    assert str(caught.value) == (
+        "Attribute 'x3' is a linear combination of 'x1', 'x2' within choice situations, so their "
+        "coefficients are not identified. Drop one of these columns."
+    )
+
+
+def test_a_copy_of_an_attribute_is_named():
+    with pytest.raises(IdentificationError, match=r"'x3' is a linear combination of 'x1' within"):
+        data_of(np.column_stack([X[:, :2], -3 * X[:, 0]]))
+
+
+def test_attributes_whose_squares_overflow_are_named():
+    with pytest.raises(DataError) as caught:
+        data_of(X * [1.0, 1e200, 1.0])
+    assert str(caught.value) == (
+        "Attribute 'x2' is so large that its squares overflow; express it in a larger unit."
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_the_covariance_within_situations_is_that_of_a_loop(offset):
+    exog = X + offset
+    expected = np.zeros((3, 3))
+    for s in range(3):
+        own = exog[2 * s : 2 * s + 2]
+        expected += (own - own.mean(axis=0)).T @ (own - own.mean(axis=0)) / 6
+    np.testing.assert_allclose(data_of(exog).exog_covariance, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_the_covariance_does_not_depend_on_blocks():
+    rng = np.random.default_rng(2)
+    sizes = [20_000, 3, 9_000, 1, 2]  # longer than a block and shorter
+    situation = np.repeat(np.arange(5), sizes)
+    exog = rng.normal(size=(len(situation), 2)) + situation[:, None]
+    centred = exog - pd.DataFrame(exog).groupby(situation).transform("mean").to_numpy()
+    expected = centred.T @ centred / len(exog)
+    found = data_of(exog, arrange(len(exog), situation)).exog_covariance
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_single_alternatives_are_noted():
+    three = arrange(5, [1, 2, 2, 3, 4])
+    data = data_of(X[:5, :1], three)
+    assert data.notes == ("3 choice situations with a single alternative carry no information.",)
+    data = data_of(X[:3, :1], arrange(3, [1, 2, 2]))
+    assert data.notes == ("1 choice situation with a single alternative carries no information.",)
+
+
+Z_NAMES = ("Intercept", "age", "old")
+
+
+def test_a_membership_covariate_that_is_not_finite_is_counted_and_placed():
+    z = np.array([[1.0, 30.0], [1.0, np.nan], [1.0, np.nan]])
+    with pytest.raises(DataError) as caught:
+        data_of(X, membership=z, membership_names=Z_NAMES[:2])
+    assert str(caught.value) == (
+        "2 values of membership covariate 'age' are missing or not finite; the first belongs to "
+        "individual 102. Correct the column, or drop those individuals."
+    )
+
+
+def test_a_membership_covariate_that_does_not_vary_is_named():
+    with pytest.raises(IdentificationError) as caught:
+        data_of(X, membership=np.ones((3, 2)), membership_names=Z_NAMES[:2])
+    assert str(caught.value) == (
+        "1 of 1 membership covariate cannot have a coefficient: 'age' does not vary between "
+        "individuals. Drop it from the formula."
+    )
+
+
+def test_collinear_membership_covariates_are_named():
+    z = np.array([[1.0, 30.0, 61.0], [1.0, 20.0, 41.0], [1.0, 50.0, 101.0]])
+    with pytest.raises(IdentificationError) as caught:
+        data_of(X, membership=z, membership_names=Z_NAMES)
+    assert str(caught.value) == (
+        "Membership covariate 'old' is a linear combination of 'age', so their coefficients are "
+        "not identified. Drop one of these columns."
+    )
+
+
+def test_membership_without_an_intercept_may_have_a_constant():
+    z = np.array([[2.0], [2.0], [2.0]])
+    assert data_of(X, membership=z, membership_names=("two",)).membership_names == ("two",)
+    with pytest.raises(IdentificationError, match="'none' is zero"):
+        data_of(X, membership=0 * z, membership_names=("none",))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_arrays_of_choice_data_are_read_only(case):
+    data = case.model(1).choices
+    for record in (data, data.arrangement, data.entries):
+        arrays = [value for value in vars(record).values() if isinstance(value, np.ndarray)]
+        assert arrays
+        assert not any(array.flags.writeable for array in arrays)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_numbers_of_the_data_are_those_of_the_loop(case):
+    data, problem = case.model(1).choices, case.problem
+    choices = [sum(counts.sum() for _, counts in one.choices) for one in problem]
+    assert data.n_distinct == len(problem)
+    assert data.n_individuals == sum(one.frequency for one in problem)
+    assert data.n_choices == sum(n * one.frequency for n, one in zip(choices, problem, strict=True))
+    np.testing.assert_array_equal(data.choices_per_individual, choices)
+    np.testing.assert_allclose(data.total_weight, [one.total_weight for one in problem], rtol=1e-15)
+    np.testing.assert_allclose(data.membership, [one.z for one in problem], rtol=1e-15)
