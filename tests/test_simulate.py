@@ -1,0 +1,203 @@
+"""Simulated choices follow the probabilities, the ids and the seed, and nothing else.
+
+Expected probabilities come from the formula, written out alternative by alternative.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from mixlogit import simulate_choices
+from mixlogit.errors import ArgumentError, ColumnError, DataError
+
+TASTES = pd.DataFrame({"class1": [1.0, -0.5], "class2": [-0.8, 1.2]}, index=["x1", "x2"])
+LEVEL = 0.001  # of every chi-square test; the seeds are fixed, so a pass stays a pass
+
+
+def choice_sets(sizes: list[int], n_people: int, seed: int = 3) -> pd.DataFrame:
+    """The same situations, of these sizes, for every person."""
+    rng = np.random.default_rng(seed)
+    one = pd.DataFrame(
+        {
+            "trip": np.repeat(np.arange(len(sizes)), sizes),
+            "mode": np.concatenate([np.arange(size) for size in sizes]),
+            "x1": rng.normal(size=sum(sizes)),
+            "x2": rng.normal(size=sum(sizes)),
+        }
+    )
+    frame = pd.concat([one] * n_people, ignore_index=True)
+    frame["person"] = np.repeat(np.arange(n_people), len(one))
+    return frame
+
+
+def simulate(frame, shares=(0.7, 0.3), tastes=TASTES, **keywords):
+    keywords = {"situation": "trip", "individual": "person", "class_name": "class"} | keywords
+    return simulate_choices(frame, tastes, shares, **keywords)
+
+
+def logit(x, beta):
+    """Choice probabilities of one set, one exponential at a time."""
+    weights = [np.exp(sum(b * v for b, v in zip(beta, row, strict=True))) for row in x]
+    return np.array(weights) / sum(weights)
+
+
+def assert_frequencies(observed, probabilities):
+    expected = np.asarray(probabilities) * np.sum(observed)
+    assert stats.chisquare(observed, expected).pvalue > LEVEL
+
+
+def test_frequencies_within_each_class_agree_with_the_logit():
+    frame = simulate(choice_sets([3, 2, 5], n_people=20_000))
+    for k, drawn in frame.groupby("class"):
+        for _, own in drawn.groupby("trip"):
+            menu = own.groupby("mode").agg({"x1": "first", "x2": "first", "choice": "sum"})
+            expected = logit(menu[["x1", "x2"]].to_numpy(), TASTES[f"class{k}"])
+            assert_frequencies(menu["choice"], expected)
+
+
+def test_choices_of_one_person_are_independent_within_a_class():
+    frame = simulate(choice_sets([2, 2], n_people=20_000))
+    frame = frame[(frame["class"] == 1) & (frame["mode"] == 0)]
+    table = frame.pivot(index="person", columns="trip", values="choice")
+    assert stats.chi2_contingency(pd.crosstab(table[0], table[1])).pvalue > LEVEL
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.3), (1.0, 0.0), None])
+def test_classes_occur_in_their_shares(shares):
+    people = simulate(choice_sets([2], n_people=20_000), shares).groupby("person")["class"].first()
+    observed = [(people == k).sum() for k in (1, 2)]
+    if shares == (1.0, 0.0):
+        assert observed == [20_000, 0]
+    else:
+        assert_frequencies(observed, shares or (0.5, 0.5))
+
+
+def test_individuals_keep_their_class():
+    frame = simulate(choice_sets([3, 2, 5], n_people=200))
+    assert (frame.groupby("person")["class"].nunique() == 1).all()
+    assert set(frame["class"]) == {1, 2}
+
+
+def test_without_individuals_every_situation_draws_a_class():
+    frame = choice_sets([2] * 500, n_people=1).drop(columns="person")
+    frame = simulate(frame, individual=None)
+    assert (frame.groupby("trip")["class"].nunique() == 1).all()
+    assert set(frame["class"]) == {1, 2}
+
+
+def test_a_situation_id_may_return_with_another_individual():
+    frame = simulate(choice_sets([3, 4], n_people=50))
+    assert (frame.groupby(["person", "trip"])["choice"].sum() == 1).all()
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    frame = choice_sets([3, 2, 5, 1], n_people=100)
+    shuffled = frame.sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(simulate(shuffled).sort_index(), simulate(frame))
+
+
+def test_alternatives_tell_equal_rows_apart():
+    frame = choice_sets([3, 3], n_people=100).assign(x1=0.0, x2=0.0)
+    shuffled = frame.sample(frac=1, random_state=0)
+    expected = simulate(frame, alternative="mode")
+    pd.testing.assert_frame_equal(simulate(shuffled, alternative="mode").sort_index(), expected)
+
+
+def test_the_seed_gives_the_same_bits_and_another_seed_others():
+    frame = choice_sets([3, 2, 5], n_people=100)
+    pd.testing.assert_frame_equal(simulate(frame, rng=7), simulate(frame, rng=7))
+    pd.testing.assert_frame_equal(
+        simulate(frame, rng=7), simulate(frame, rng=np.random.default_rng(7))
+    )
+    assert not simulate(frame, rng=7)["choice"].equals(simulate(frame, rng=8)["choice"])
+
+
+def test_a_generator_moves_on():
+    frame, rng = choice_sets([3, 2, 5], n_people=100), np.random.default_rng(7)
+    assert not simulate(frame, rng=rng)["choice"].equals(simulate(frame, rng=rng)["choice"])
+
+
+def test_ragged_situations_have_one_choice_each_and_single_alternatives_are_taken():
+    sizes = [1, 7, 2, 1, 3, 1]
+    frame = simulate(choice_sets(sizes, n_people=300))
+    total = frame.groupby(["person", "trip"])["choice"].sum()
+    assert (total == 1).all()
+    lonely = frame["trip"].isin([i for i, size in enumerate(sizes) if size == 1])
+    assert (frame.loc[lonely, "choice"] == 1).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e12, -1e12])
+def test_an_alternative_whose_probability_underflows_is_never_taken(offset):
+    frame = choice_sets([4] * 10, n_people=300)
+    frame["x1"] = offset + 3e4 * (frame["mode"] < 2)
+    frame["x2"] = 0.0
+    frame = simulate(frame, (1.0, 0.0))
+    by_mode = frame.groupby("mode")["choice"].sum()
+    assert (by_mode[[2, 3]] == 0).all()
+    assert_frequencies(by_mode[[0, 1]], (0.5, 0.5))  # the offset does not drown the errors
+
+
+def test_utilities_near_the_largest_float_are_compared():
+    frame = choice_sets([2], n_people=50)
+    frame["x1"], frame["x2"] = np.where(frame["mode"] == 0, 1.7e308, -1.7e308), 0.0
+    frame = simulate(frame, (1.0, 0.0))
+    assert (frame["choice"] == (frame["mode"] == 0)).all()
+
+
+def test_the_table_itself_stays_as_it_is():
+    frame = choice_sets([3, 2], n_people=10).set_index(pd.Index(np.arange(50) * 2 % 50 + 0.5))
+    before = frame.copy()
+    out = simulate(frame)
+    pd.testing.assert_frame_equal(frame, before)
+    pd.testing.assert_frame_equal(out[frame.columns], frame)
+    assert list(out.columns) == [*frame.columns, "choice", "class"]
+
+
+def test_tastes_may_be_a_series_and_attributes_true_or_false():
+    frame = choice_sets([2], n_people=20).assign(fast=lambda f: f["mode"] == 1)
+    out = simulate_choices(frame, pd.Series({"fast": 60.0}), situation="trip", individual="person")
+    assert out["choice"].astype(bool).equals(out["fast"])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"shares": (0.7, 0.4)}, ArgumentError, r"add up to 1; they are 0\.7, 0\.4 and add up"),
+        ({"shares": (1.2, -0.2)}, ArgumentError, r"at least 0 and add up to 1; they are 1\.2"),
+        ({"shares": (np.nan, 0.3)}, ArgumentError, r"add up to 1; they are nan, 0\.3"),
+        ({"shares": (1.0,)}, ArgumentError, r"shape \(1,\), but class_params has 2 columns"),
+        ({"tastes": TASTES.iloc[:0]}, ArgumentError, r"class_params is empty\. Give one row"),
+        ({"situation": "trop"}, ColumnError, r"situation='trop'.*Did you mean 'trip'\?"),
+        ({"individual": "persn"}, ColumnError, r"individual='persn'.*Did you mean 'person'\?"),
+        ({"tastes": TASTES.rename({"x2": "x3"})}, ColumnError, r"attribute 'x3'.*no such column"),
+        ({"name": "x1"}, ArgumentError, r"column 'x1' cannot be overwritten.*another name="),
+        ({"class_name": "trip"}, ArgumentError, r"column 'trip' cannot be overwritten"),
+        ({"class_name": "choice"}, ArgumentError, r"column 'choice' cannot be overwritten"),
+        ({"tastes": TASTES * np.inf}, DataError, r"utility of 20 rows is missing or infinite"),
+        ({"alternative": "zero"}, DataError, r"list an alternative more than once"),
+    ],
+)
+def test_a_wrong_argument_is_named(change, error, message):
+    change = dict(change)
+    with pytest.raises(error, match=message):
+        simulate(choice_sets([3, 2], n_people=4).assign(zero=0), **change)
+
+
+def test_attributes_that_are_no_numbers_are_named():
+    frame = choice_sets([3, 2], n_people=4)
+    text = frame.assign(x1="fast")
+    with pytest.raises(DataError, match=r"Attribute 'x1' holds values that are not numbers"):
+        simulate(text)
+    frame.loc[7, "x2"] = np.nan
+    with pytest.raises(
+        DataError, match=r"utility of 1 row is missing or infinite; the first is row 7, in sit"
+    ):
+        simulate(frame)
+
+
+def test_a_table_without_rows_is_refused():
+    with pytest.raises(DataError, match="The table has no rows"):
+        simulate(choice_sets([3], n_people=1).iloc[:0])
