@@ -248,15 +248,16 @@ def arrange(
         if one is not None:
             begins[1:] |= one[0][1:] != one[0][:-1]
     first = np.flatnonzero(begins)
+    small = np.int32 if n_rows < np.iinfo(np.int32).max else np.int64  # half the memory
     arrangement = Arrangement(
-        order=order,
+        order=order.astype(small),
         situation_start=np.append(first, len(order)),
         situation_ids=(
             pd.Index(["all"]) if situations is None else situations[1][situations[0][first]]
         ),
         situation_owner=None if individuals is None else individuals[0][first],
         individual_ids=None if individuals is None else individuals[1],
-        alternative_codes=None if alternatives is None else alternatives[0],
+        alternative_codes=None if alternatives is None else alternatives[0].astype(small),
         alternative_ids=None if alternatives is None else alternatives[1],
     )
     if alternatives is not None:

@@ -506,6 +506,15 @@ class ChoiceData:
         """Choices made by all individuals together."""
         return round(float(self.choices_per_individual @ self.entries.frequency))
 
+    def counts(self) -> np.ndarray:
+        """How often each sorted row was chosen by all individuals together, (R,)."""
+        entries = self.entries
+        amount = entries.count * np.repeat(entries.frequency, np.diff(entries.start))
+        total = np.bincount(entries.row, weights=amount)
+        out = np.zeros(self.n_rows, dtype=np.min_scalar_type(int(total.max())))
+        out[: len(total)] = total
+        return out
+
     def situation_of_rows(self) -> np.ndarray:
         """Situation of each sorted row, (R,)."""
         return np.repeat(np.arange(self.n_situations), self.arrangement.sizes)

@@ -44,6 +44,9 @@ __all__ = ["BLOCK_ROWS", "MAX_LEVELS", "Design", "columns_read"]
 BLOCK_ROWS = 65_536
 """Rows evaluated at a time: large enough to hide the overhead, small enough to stay in cache."""
 
+BLOCK_CELLS = 1 << 19
+"""Values evaluated at a time: wide tables have shorter blocks."""
+
 MAX_LEVELS = 5_000
 """Full coding of K levels needs a K x K matrix; more levels are an identifier, not an attribute."""
 
@@ -771,8 +774,9 @@ def _blocks(
 ) -> Iterator[tuple[slice, _Block]]:
     """Yield the columns block by block, with the rows of the result that they stand in."""
     n_rows = len(data) if order is None else len(order)
-    for start in range(0, n_rows, BLOCK_ROWS):
-        rows = slice(start, min(start + BLOCK_ROWS, n_rows))
+    step = min(BLOCK_ROWS, max(BLOCK_CELLS // max(len(columns), 1), 1024))
+    for start in range(0, n_rows, step):
+        rows = slice(start, min(start + step, n_rows))
         # Column by column, because a slice of one column is a view and data[columns] is a copy.
         if order is None:
             yield rows, {column: data[column].iloc[rows] for column in columns}

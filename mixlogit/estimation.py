@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from mixlogit.certificate import Certificate, certify
 from mixlogit.em import Run, expectation_maximisation
@@ -58,7 +59,8 @@ class Fit:
         One row per finished start.
     n_em_iter, n_newton_iter : int
         Iterations of the winning start.
-    n_candidates : int
+    n_candidates, n_candidate_iterations : int
+        Candidates of the search, and the EM iterations of all of them together.
     """
 
     parameters: Parameters
@@ -68,8 +70,10 @@ class Fit:
     n_em_iter: int
     n_newton_iter: int
     n_candidates: int
+    n_candidate_iterations: int
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # the products of a block are too small to share
 def estimate(
     likelihood: MixtureLikelihood,
     *,
@@ -111,7 +115,7 @@ def estimate(
 
     def watch(phase: str, llf: float, mass: np.ndarray) -> None:
         nonlocal best
-        shares = mass / total if llf >= best.llf else best.shares
+        shares = mass / total if llf > best.llf else best.shares
         best = State(phase, best.iteration + 1, max(llf, best.llf), shares)
         if callback is not None:
             callback(best)
@@ -167,6 +171,7 @@ def estimate(
         n_em_iter=int(found.run.n_iter[0]),
         n_newton_iter=n_newton,
         n_candidates=found.n_candidates,
+        n_candidate_iterations=found.n_candidate_iterations,
     )
 
 

@@ -6,12 +6,13 @@ complete score, given the choices of an individual.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from mixlogit.logit import ChoiceTable
-from mixlogit.membership import for_design, with_base
+from mixlogit.membership import Shares, for_design, with_base
 
 __all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]
 
@@ -161,6 +162,13 @@ class MixtureLikelihood:
             return np.zeros(beta.shape[:-2])
         return 0.5 * (self._ridge * beta**2).sum(axis=(-2, -1))
 
+    def _log_prior(self, gamma: np.ndarray) -> Callable[[slice], np.ndarray]:
+        """Log class probabilities of some individuals; found once where all have the same."""
+        if not isinstance(self.membership, Shares):
+            return lambda individuals: self.membership.log_prior(gamma, individuals)
+        once = self.membership.log_prior(gamma, slice(0))
+        return lambda individuals: once
+
     def expect(self, parameters: Parameters, *, information: bool = True) -> Expectation:
         """E-step of a stack of mixtures in one pass over the table.
 
@@ -185,9 +193,11 @@ class MixtureLikelihood:
         n_gate = (n_classes - 1) * n_covariates
         gamma_information = np.zeros((n_mixtures, n_gate, n_gate))
 
+        log_prior_of = self._log_prior(gamma)
+
         def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
             weight = self.weight[individuals]
-            log_prior = self.membership.log_prior(gamma, individuals)
+            log_prior = log_prior_of(individuals)
             log_mixture, posterior = _posterior(log_f.reshape(n_mixtures, n_classes, -1), log_prior)
             nonlocal llf, mass, gamma_gradient, gamma_information
             llf += log_mixture @ weight
@@ -229,9 +239,11 @@ class MixtureLikelihood:
         score_sum = np.zeros(len(params))
         covariance = np.zeros((len(params), len(params)))  # of the complete score
 
+        log_prior_of = self._log_prior(gamma)
+
         def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
             weight = self.weight[individuals]
-            log_prior = self.membership.log_prior(gamma, individuals)
+            log_prior = log_prior_of(individuals)
             log_mixture, posterior = _posterior(log_f, log_prior)
             nonlocal llf, gamma_information
             llf += float(log_mixture @ weight)
@@ -243,7 +255,7 @@ class MixtureLikelihood:
 
         def collect(score: np.ndarray, individuals: slice) -> None:
             posterior, weight = posteriors[:, individuals], self.weight[individuals]
-            prior = np.exp(self.membership.log_prior(gamma, individuals))
+            prior = np.exp(log_prior_of(individuals))
             observed = np.zeros((len(weight), len(params)))  # score of each individual
             own = np.eye(n_classes)[1:, :, None] - prior[1:, None]  # (K − 1, K, n)
             for k in range(n_classes):
@@ -293,8 +305,10 @@ class MixtureLikelihood:
         out = np.empty((self.data.n_distinct, self.n_params))
         posteriors = np.empty((self.n_classes, self.data.n_distinct))
 
+        log_prior_of = self._log_prior(gamma)
+
         def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
-            log_prior = self.membership.log_prior(gamma, individuals)
+            log_prior = log_prior_of(individuals)
             posterior = _posterior(log_f, log_prior)[1]
             posteriors[:, individuals] = posterior
             surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)

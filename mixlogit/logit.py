@@ -27,7 +27,7 @@ __all__ = ["ChoiceTable", "Sweep"]
 _CACHE_BYTES = 1 << 21  # scratch of one block, near the size of the second-level cache
 _COLUMNS = 16  # columns of coefficients that a block is sized for
 _MIN_ROWS, _MAX_ROWS = 256, 8192
-_KEEP_BYTES = 1 << 25  # tables up to this size keep their blocks between sweeps
+_KEEP_BYTES = 1 << 23  # tables up to this size keep their blocks between sweeps
 _MEAN_SLOTS = 16.0  # choice sets up to this mean size are laid out by slots
 
 Weigh = Callable[[np.ndarray, slice], np.ndarray]
@@ -107,21 +107,24 @@ class _Runs:
             s += 1
 
 
+_Layout = _Slots | _Runs
+
+
 class _Block:
     """Some individuals, all their situations, and the rows of those."""
 
     def __init__(
-        self, data: ChoiceData, individuals: slice, situations: slice, step: int, by_slots: bool
+        self, data: ChoiceData, individuals: slice, situations: slice, step: int, layout: _Layout
     ) -> None:
         entries = data.entries
         start = data.arrangement.situation_start[situations.start : situations.stop + 1]
-        sizes = np.diff(start)
         self.exog = data.exog[start[0] : start[-1]]
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
-        self.n_rows, self.n_situations = len(self.exog), len(sizes)
-        self.layout = _Slots(sizes) if by_slots else _Runs(sizes)
-        self.step = self.n_rows if by_slots else step
+        self.n_rows, self.n_situations = len(self.exog), situations.stop - situations.start
+        self.layout = layout
+        self.step = self.n_rows if isinstance(layout, _Slots) else step
+        self._start = start - start[0]
 
         first, last = entries.start[individuals.start], entries.start[individuals.stop]
         self.entry_start = entries.start[individuals] - first
@@ -130,7 +133,7 @@ class _Block:
         self.entry_owner = np.repeat(
             np.arange(self.n_individuals), np.diff(np.append(self.entry_start, last - first))
         )
-        situation = np.searchsorted(start - start[0], self.entry_row, side="right") - 1
+        situation = np.searchsorted(self._start, self.entry_row, side="right") - 1
         self.entry_situation = _inverse(self.layout.situations)[situation]
         self.entry_place = (
             _inverse(self.layout.rows)[self.entry_row]
@@ -157,20 +160,11 @@ class _Block:
             (self.entry_count, (self.entry_owner, column)), shape=(self.n_individuals, n_columns)
         )
 
-    @cached_property
     def centre(self) -> np.ndarray:
         """Mean attributes of each situation, (L, situations)."""
-        start = np.append(0, np.cumsum(self._sizes))[:-1]
-        mean = np.add.reduceat(self.exog, start, axis=0) / self._sizes[:, None]
+        mean = np.add.reduceat(self.exog, self._start[:-1], axis=0)
+        mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean[self.layout.situations].T)
-
-    @property
-    def _sizes(self) -> np.ndarray:
-        """Rows of each situation, in the order of the table."""
-        if isinstance(self.layout, _Runs):
-            return self.layout.sizes
-        sizes = (np.arange(self.n_situations) < self.layout.lengths[:, None]).sum(axis=0)
-        return sizes[_inverse(self.layout.situations)]
 
     def parts(self) -> Parts:
         """Yield pieces that fit the cache: places in the layout, and attributes (L, rows).
@@ -180,13 +174,14 @@ class _Block:
         """
         if isinstance(self.layout, _Slots):
             exog = np.ascontiguousarray(self.exog[self.layout.rows].T)
-            self.layout.combine(np.subtract, exog, self.centre, out=exog)
+            self.layout.combine(np.subtract, exog, self.centre(), out=exog)
             yield slice(0, self.n_rows), exog
             return
         owner = np.repeat(np.arange(self.n_situations), self.layout.sizes)
+        centre = self.centre()
         for i in range(0, self.n_rows, self.step):
             rows = slice(i, min(i + self.step, self.n_rows))
-            yield rows, np.subtract(self.exog[rows].T, self.centre[:, owner[rows]], order="C")
+            yield rows, np.subtract(self.exog[rows].T, centre[:, owner[rows]], order="C")
 
     @cached_property
     def kept_parts(self) -> list[tuple[slice, np.ndarray]]:
@@ -234,13 +229,12 @@ class _Block:
         n_columns, n_attributes, _ = mean.shape
         flat = mean.reshape(-1, self.n_situations).T  # (situations, M * L)
         ends = np.append(self.entry_start, len(self.entry_row))
+        centre = self.centre()
         step = max(self.step // n_columns, 1)
         for i in range(0, self.n_individuals, step):
             stop = min(i + step, self.n_individuals)
             which = slice(ends[i], ends[stop])
-            chosen = (
-                self.exog[self.entry_row[which]] - self.centre[:, self.entry_situation[which]].T
-            )
+            chosen = self.exog[self.entry_row[which]] - centre[:, self.entry_situation[which]].T
             chosen *= self.entry_count[which, None]
             observed = np.add.reduceat(chosen, self.entry_start[i:stop] - ends[i], axis=0)
             expected = (self.situation_matrix[i:stop] @ flat).reshape(-1, n_columns, n_attributes)
@@ -299,12 +293,24 @@ class ChoiceTable:
         opens = np.flatnonzero(np.append(True, closing[:-1] <= opening[1:]))
         row = np.append(opening[opens], data.n_rows)
         opens = np.append(opens, data.n_distinct)
+        shared: dict[tuple[int, int], _Slots] = {}  # one layout for all blocks of a balanced table
+
+        def layout_of(sizes: np.ndarray) -> _Slots:
+            if (sizes != sizes[0]).any():
+                return _Slots(sizes)
+            key = (len(sizes), int(sizes[0]))
+            if key not in shared:
+                shared[key] = _Slots(sizes)
+            return shared[key]
+
         i = 0
         while i < len(opens) - 1:
             j = max(int(np.searchsorted(row, row[i] + step, side="right")) - 1, i + 1)
             situations = slice(*np.searchsorted(start, [row[i], row[j]]).tolist())
+            sizes = np.diff(start[situations.start : situations.stop + 1])
             by_slots = has_small_sets and row[j] - row[i] <= 4 * step
-            yield _Block(data, slice(int(opens[i]), int(opens[j])), situations, step, by_slots)
+            layout = layout_of(sizes) if by_slots else _Runs(sizes)
+            yield _Block(data, slice(int(opens[i]), int(opens[j])), situations, step, layout)
             i = j
 
     def sweep(

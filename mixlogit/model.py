@@ -271,14 +271,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         self.n_classes = int(n_classes)
         self._row_index = index
         self._table: ChoiceTable | None = None
-        counts = np.zeros(data.n_rows)
-        entries = data.entries
-        np.add.at(
-            counts,
-            entries.row,
-            entries.count * np.repeat(entries.frequency, np.diff(entries.start)),
-        )
-        super().__init__(counts, data.exog, hasconst=False)
+        super().__init__(data.counts(), data.exog, hasconst=False)
 
     def _handle_data(
         self, endog: np.ndarray, exog: np.ndarray, missing: str, hasconst: bool, **kwargs: Any

@@ -116,6 +116,7 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             "em_iterations": fit.n_em_iter,
             "newton_iterations": fit.n_newton_iter,
             "n_candidates": fit.n_candidates,
+            "n_candidate_iterations": fit.n_candidate_iterations,
             "score": fit.evaluation.score,
         }
         self._fit = fit

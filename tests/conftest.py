@@ -9,9 +9,7 @@ import pytest
 from mixlogit import MixedMultinomialLogit, datasets
 
 ELECTRICITY = "choice ~ pf + cl + loc + wk + tod + seas"
-SWISSMETRO = (
-    "choice ~ C(alternative, Treatment('sm')) + I(travel_time / 100) + I(cost_paid / 100)"
-)
+SWISSMETRO = "choice ~ C(alternative, Treatment('sm')) + I(travel_time / 100) + I(cost_paid / 100)"
 
 
 @functools.cache

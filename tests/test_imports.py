@@ -34,7 +34,7 @@ ORDER = [
     "model",
     "simulate",
 ]
-OUTSIDE = {"numpy", "scipy", "pandas", "patsy", "statsmodels"}
+OUTSIDE = {"numpy", "scipy", "pandas", "patsy", "statsmodels", "threadpoolctl"}
 STANDARD = {  # of the standard library
     *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),

@@ -86,9 +86,7 @@ def test_sorting_and_grouping_read_the_table_as_the_loop_does(case):
     assert data.n_individuals == sum(person.frequency for person in case.problem)
     weight = [person.weight * person.frequency for person in case.problem]
     np.testing.assert_array_equal(data.total_weight, weight)
-    np.testing.assert_allclose(
-        data.membership, [person.z for person in case.problem], rtol=1e-15
-    )
+    np.testing.assert_allclose(data.membership, [person.z for person in case.problem], rtol=1e-15)
     n_choices = [sum(n.sum() for _, n in person.choices) for person in case.problem]
     np.testing.assert_array_equal(data.choices_per_individual, n_choices)
 
@@ -120,12 +118,8 @@ def test_a_stack_of_mixtures_equals_one_at_a_time(case):
 
     model = case.model(2)
     likelihood = model.likelihood()
-    singles = [
-        likelihood.unpack(zoo.random_parameters(case, 2, seed=seed)[2]) for seed in range(3)
-    ]
-    stack = Parameters(
-        np.stack([p.beta for p in singles]), np.stack([p.gamma for p in singles])
-    )
+    singles = [likelihood.unpack(zoo.random_parameters(case, 2, seed=seed)[2]) for seed in range(3)]
+    stack = Parameters(np.stack([p.beta for p in singles]), np.stack([p.gamma for p in singles]))
     together = likelihood.expect(stack)
     for g, single in enumerate(singles):
         evaluation = likelihood.evaluate(single.flat())
@@ -167,9 +161,7 @@ def test_the_penalty_is_taken_off_value_score_and_hessian():
     plain, ridge = model.likelihood(0.0).evaluate(flat), model.likelihood(2.5).evaluate(flat)
     data = model.choices
     # by hand: half of 2.5 times squared coefficients in units of one over their spread
-    centred = [
-        x - x.mean(axis=0) for person in zoo.CASES[0].problem for x, _ in person.choices
-    ]
+    centred = [x - x.mean(axis=0) for person in zoo.CASES[0].problem for x, _ in person.choices]
     spread = (np.vstack(centred) ** 2).mean(axis=0)
     weight = np.append(2.5 * np.tile(spread, 2), np.zeros(data.membership.shape[1]))
     assert ridge.value == pytest.approx(plain.value - 0.5 * (weight * flat**2).sum(), rel=1e-13)

@@ -82,9 +82,7 @@ def test_smallest_eigenvalue_agrees_with_independent_software():
     for n_classes in (2, 3, 4):
         reference = json.loads((REFERENCE / f"electricity_K{n_classes}.json").read_text())
         certificate = fitted("electricity", n_classes).certificate()
-        assert certificate.smallest_eigenvalue == pytest.approx(
-            reference["min_eig_info"], rel=1e-5
-        )
+        assert certificate.smallest_eigenvalue == pytest.approx(reference["min_eig_info"], rel=1e-5)
 
 
 def test_one_class_reproduces_the_published_swissmetro_logit():
