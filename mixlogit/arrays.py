@@ -12,8 +12,9 @@ import pandas as pd
 import patsy
 
 from mixlogit.choices import ChoiceData
+from mixlogit.columns import Columns
 from mixlogit.errors import ArgumentError, plural
-from mixlogit.formula import ChoiceFormula, Columns
+from mixlogit.formula import ChoiceFormula
 
 __all__ = ["ArrayTable"]
 
@@ -99,7 +100,7 @@ class ArrayTable:
         )
 
     def learn(self, choices: str) -> tuple[ChoiceFormula, ChoiceData]:
-        """Read the choice data; ``choices`` as in `mixlogit.choices.read_counts`."""
+        """Read the choice data; ``choices`` as in `mixlogit.columns.read_counts`."""
         return ChoiceFormula.learn(
             self.formula,
             self.frame,

@@ -7,7 +7,7 @@ how often individual i chose row j, kept in compressed-row form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,244 +15,14 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.arrangement import Arrangement, codes_of, row_label
-from mixlogit.errors import (
-    ArgumentError,
-    DataError,
-    IdentificationError,
-    listed,
-    plural,
-    show,
-    verb,
-)
+from mixlogit.columns import read_amounts
+from mixlogit.errors import DataError, IdentificationError, listed, plural, show, verb
 
-__all__ = [
-    "CHOICE_RULES",
-    "ChoiceData",
-    "Entries",
-    "read_availability",
-    "read_counts",
-    "read_weights",
-    "refuse_not_finite",
-    "refuse_unavailable_choices",
-    "tally",
-    "tally_table",
-]
+__all__ = ["ChoiceData", "Entries", "refuse_not_finite", "tally", "tally_table"]
 
-CHOICE_RULES = ("auto", "one", "counts")
 _ROWS_PER_BLOCK = 8192
 _CONSTANT_TOLERANCE = 1e-13  # of the mean square: what centring leaves of a constant column
 _COLLINEAR_TOLERANCE = 1e-11  # of a column's own variation, in squares
-
-
-# -- columns of the user's table -----------------------------------------------------------------
-
-
-def _numbers(
-    values: Any, what: str, remedy: str, place: Callable[[int], str] | None = None
-) -> np.ndarray:
-    """A column as floats with NaN for missing; text that spells numbers is read as numbers."""
-    column = pd.Series(values, copy=False)
-    is_number = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
-    if is_number and column.dtype.kind != "c":
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    column = column.astype(object)
-    spelled = column.where(
-        column.map(lambda value: isinstance(value, (str, int, float, np.number)))
-    )
-    converted = pd.to_numeric(spelled, errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(np.isnan(converted) & column.notna().to_numpy())
-    if len(bad):
-        raise DataError(
-            f"{plural(len(bad), 'value')} of {what} "
-            f"{verb(len(bad), 'is not a number', 'are not numbers')}; the first is "
-            f"{show(column.iloc[bad[0]])} "
-            f"{place(bad[0]) if place else f'in {row_label(bad[0])}'}. {remedy}"
-        )
-    return converted
-
-
-def read_availability(values: Any, name: Hashable, *, missing: bool = False) -> np.ndarray:
-    """Read the availability column.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_rows,)
-    name : column name
-    missing : bool
-        Whether missing values are accepted, as available.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_rows,)
-
-    Raises
-    ------
-    DataError
-        A value is neither 0 nor 1.
-    """
-    column = pd.Series(values, copy=False)
-    is_one = column.isin([1]).to_numpy()
-    is_missing = column.isna().to_numpy()
-    wrong = np.flatnonzero(~is_one & ~column.isin([0]).to_numpy() & ~(is_missing & missing))
-    if len(wrong):
-        raise DataError(
-            f"{plural(len(wrong), 'value')} of the availability column {name!r} "
-            f"{verb(len(wrong), 'is', 'are')} neither 0 nor 1; the first is "
-            f"{show(column.iloc[wrong[0]])} in {row_label(wrong[0])}. Use 1 for available and 0 "
-            "for not."
-        )
-    return is_one | is_missing
-
-
-def refuse_unavailable_choices(
-    chosen: Any, available: np.ndarray, choice: str, availability: Hashable
-) -> None:
-    """Raise when a row that is not available was chosen.
-
-    Parameters
-    ----------
-    chosen : array_like, shape (n_rows,)
-        The choice column.
-    available : ndarray of bool, shape (n_rows,)
-    choice, availability : column names
-    """
-    unavailable = np.flatnonzero(~available)
-    if len(unavailable) == 0:
-        return
-    wrong = unavailable[_chosen_numbers(chosen, choice)[unavailable] > 0]
-    if len(wrong):
-        raise DataError(
-            f"{plural(len(wrong), 'chosen row')} {verb(len(wrong), 'is', 'are')} marked as "
-            f"unavailable in column {availability!r}; the first is {row_label(wrong[0])}. Correct "
-            "the availability or the choice, or drop those situations."
-        )
-
-
-def read_weights(values: Any, ids: pd.Index, name: Hashable) -> np.ndarray:
-    """Read sampling weights.
-
-    Parameters
-    ----------
-    values : array_like, shape (N,)
-        One per individual.
-    ids : Index, shape (N,)
-    name : column name
-
-    Returns
-    -------
-    ndarray of float, shape (N,)
-
-    Raises
-    ------
-    DataError
-        A weight is not a number, not positive or not finite.
-    """
-    weight = _numbers(
-        values,
-        f"the weights column {name!r}",
-        "Give numbers, such as pandas.to_numeric makes.",
-        place=lambda i: f"of individual {show(ids[i])}",
-    )
-    bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
-    if len(bad):
-        raise DataError(
-            f"{plural(len(bad), 'weight')} in column {name!r} {verb(len(bad), 'is', 'are')} not "
-            f"positive and finite; the first is {weight[bad[0]]} of individual "
-            f"{show(ids[bad[0]])}. Leave those individuals out, or correct their weights."
-        )
-    return weight
-
-
-def _chosen_numbers(values: Any, name: str) -> np.ndarray:
-    """The choice column as floats, in the user's order."""
-    return _numbers(
-        values,
-        f"the choice column {name!r}",
-        "It must be 0/1, true/false or counts. If it names the chosen alternative, write "
-        f"'{name} == alternative' on the left of the formula, with your column of alternatives.",
-    )
-
-
-def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> np.ndarray:
-    """Read the choice column: chosen or not, or how often.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_rows,)
-        The user's column, in the user's order.
-    arrangement : Arrangement
-    rule : {"auto", "one", "counts"}
-        "one": exactly one chosen row per situation. "counts": any counts, at least one choice
-        per situation. "auto": counts if some value is neither 0 nor 1, one choice otherwise.
-    name : column name
-
-    Returns
-    -------
-    counts : ndarray of float, shape (R,), sorted rows
-
-    Raises
-    ------
-    DataError
-        A value is no count, or a situation does not have the choices that it must have.
-    ArgumentError
-        The rule is unknown.
-    """
-    if rule not in CHOICE_RULES:
-        raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
-    counts = _chosen_numbers(values, name)[arrangement.order]
-    either_way = ("is missing or not finite", "are missing or not finite")
-    _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
-    _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))
-    _refuse_rows(
-        counts != np.floor(counts),
-        arrangement,
-        name,
-        ("is not a whole number", "are not whole numbers"),
-        "Give counts; for shares, multiply by the number of choices behind them.",
-    )
-    totals = np.add.reduceat(counts, arrangement.situation_start[:-1])
-    is_binary = bool((counts <= 1).all())
-    one = rule == "one" or (rule == "auto" and is_binary)
-    if one and rule == "auto" and arrangement.n_situations == 1 and totals[0] > 1:
-        raise DataError(
-            f"There is no situation column, so the {plural(arrangement.n_rows, 'row')} are one "
-            f"choice set, but column {name!r} holds only 0 and 1, {int(totals[0]):,} of them 1. "
-            "Pass situation= if the rows are several choice sets, or choices='counts' if they "
-            "are one table with counts."
-        )
-    wrong = np.flatnonzero(totals != 1 if one else totals == 0)
-    if len(wrong) == 0:
-        return counts
-    s = int(wrong[0])
-    what = "exactly one chosen row" if one else "any choice"
-    several = " If several choices in a situation are meant, pass choices='counts'."
-    raise DataError(
-        f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} "
-        f"{verb(len(wrong), 'does', 'do')} not have {what}; the first is situation "
-        f"{arrangement.situation_label(s)}, with {int(totals[s])}. Check the choice column "
-        f"{name!r}, or drop those situations." + (several if one and (totals > 1).any() else "")
-    )
-
-
-def _refuse_rows(
-    bad: np.ndarray,
-    arrangement: Arrangement,
-    name: str,
-    what: tuple[str, str],
-    remedy: str = "Correct them, or drop those situations.",
-) -> None:
-    """Raise for values of the choice column that are no counts."""
-    if not bad.any():
-        return
-    row = int(np.flatnonzero(bad)[0])
-    raise DataError(
-        f"{plural(int(bad.sum()), 'value')} of the choice column {name!r} "
-        f"{verb(int(bad.sum()), *what)}; the first is in situation "
-        f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. {remedy}"
-    )
-
-
-# -- who chose what ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -358,7 +128,7 @@ def tally_table(
             f"{row_label(unknown[0])}. Add it to the table, or drop those rows."
         )
     person, ids = codes_of(individual, names[0])
-    amount = np.ones(len(place)) if count is None else _read_amounts(count, names[2])
+    amount = np.ones(len(place)) if count is None else read_amounts(count, names[2])
     total = np.bincount(person, weights=amount, minlength=len(ids))
     without = np.flatnonzero(total == 0)
     if len(without):
@@ -378,20 +148,6 @@ def tally_table(
         ids=ids,
     )
     return entries, person
-
-
-def _read_amounts(values: Any, name: Hashable) -> np.ndarray:
-    """The count column of a table of choices."""
-    amount = _numbers(values, f"the count column {name!r}", "Give whole numbers.")
-    with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~(np.isfinite(amount) & (amount >= 0) & (amount == np.floor(amount))))
-    if len(bad):
-        raise DataError(
-            f"{plural(len(bad), 'value')} of the count column {name!r} "
-            f"{verb(len(bad), 'is no whole number', 'are no whole numbers')} of at least 0; the "
-            f"first is {amount[bad[0]]} in {row_label(bad[0])}. Correct them, or drop those rows."
-        )
-    return amount
 
 
 def _alternative_labels(arrangement: Arrangement, rows: np.ndarray) -> pd.Index:

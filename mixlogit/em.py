@@ -51,6 +51,16 @@ class Run:
     gap: np.ndarray
     converged: np.ndarray
 
+    @classmethod
+    def stack(cls, runs: list[Run]) -> Run:
+        """Put stacks one behind the other."""
+        rest = [name.name for name in fields(cls) if name.name != "parameters"]
+        parameters = Parameters(
+            np.concatenate([run.parameters.beta for run in runs]),
+            np.concatenate([run.parameters.gamma for run in runs]),
+        )
+        return cls(parameters, *(np.concatenate([getattr(r, n) for r in runs]) for n in rest))
+
     def __getitem__(self, item: np.ndarray | list[int]) -> Run:
         """Pick mixtures from the stack."""
         return Run(*(getattr(self, field.name)[item] for field in fields(self)))

@@ -17,13 +17,17 @@ from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
 from mixlogit.choices import (
     ChoiceData,
     Entries,
+    refuse_not_finite,
+    tally,
+    tally_table,
+)
+from mixlogit.columns import (
+    Columns,
     read_availability,
     read_counts,
     read_weights,
-    refuse_not_finite,
     refuse_unavailable_choices,
-    tally,
-    tally_table,
+    require_column,
 )
 from mixlogit.design import Design, columns_read
 from mixlogit.errors import (
@@ -39,45 +43,11 @@ from mixlogit.errors import (
     verb,
 )
 
-__all__ = ["ChoiceFormula", "ChoiceSets", "Columns", "as_frame", "require_column"]
+__all__ = ["ChoiceFormula", "ChoiceSets"]
 
 MISSING_RULES = ("raise", "drop")
 _TILDE = re.compile(r"""~(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")  # outside quotes
 _UTILITY, _MEMBERSHIP = "utility formula", "membership formula"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns of a table that are not attributes.
-
-    Parameters
-    ----------
-    situation, individual, alternative : column name or None
-        Ids. A name is any label that pandas takes, mostly a string.
-    weights : column name or None
-        Sampling weights, constant within individuals.
-    availability : column name or None
-        0/1 column; rows with 0 are left out of their choice set.
-    """
-
-    situation: Hashable | None = None
-    individual: Hashable | None = None
-    alternative: Hashable | None = None
-    weights: Hashable | None = None
-    availability: Hashable | None = None
-
-    def check(self, frame: pd.DataFrame) -> None:
-        """Raise for the first column that the table lacks."""
-        for role, name in vars(self).items():
-            if name is not None:
-                require_column(frame, name, f"{role}=")
-
-    def ids(self, frame: pd.DataFrame) -> dict[str, Any]:
-        """Arguments of `arrange`."""
-        ids = {role: getattr(self, role) for role in ("situation", "individual", "alternative")}
-        found = {role: None if name is None else frame[name] for role, name in ids.items()}
-        names = tuple(role if name is None else name for role, name in ids.items())
-        return {**found, "names": names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +117,7 @@ class ChoiceFormula:
         membership : str
             Right-hand side of the membership formula; "1" for shares.
         choices : {"auto", "one", "counts"}
-            As in `mixlogit.choices.read_counts`.
+            As in `mixlogit.columns.read_counts`.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
@@ -376,80 +346,6 @@ def _constant_rows(
         column = frame[name] if order is None else frame[name].iloc[order]
         own[name] = column.iloc[first_rows(column, person, ids, name, what)].array
     return pd.DataFrame(own, index=ids)
-
-
-def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
-    """Take a DataFrame, or what turns into one.
-
-    Parameters
-    ----------
-    data : DataFrame, an object with ``to_pandas``, mapping of columns, or structured array
-    what : str
-        What the user calls it, for messages.
-
-    Returns
-    -------
-    DataFrame
-
-    Raises
-    ------
-    DataError
-        It is not a table, or its columns have several levels.
-    """
-    frame = data.to_pandas() if hasattr(data, "to_pandas") else data
-    if not isinstance(frame, pd.DataFrame):
-        try:
-            if frame is None:
-                raise TypeError("there is nothing in it")
-            frame = pd.DataFrame(frame)
-        except (ValueError, TypeError) as error:
-            raise DataError(
-                f"{what} must be a table, such as a pandas DataFrame, and this "
-                f"{type(data).__name__} does not make one: {error}."
-            ) from error
-    if isinstance(frame.columns, pd.MultiIndex):
-        raise DataError(
-            f"The columns of {what} have {frame.columns.nlevels} levels; the first is "
-            f"{frame.columns[0]!r}. Give each column one name, for example with {what}.columns = "
-            f"['_'.join(map(str, column)) for column in {what}.columns]."
-        )
-    return frame
-
-
-def require_column(frame: pd.DataFrame, name: Any, role: str, where: str = "the table") -> None:
-    """Raise unless a table has a column exactly once.
-
-    Parameters
-    ----------
-    frame : DataFrame
-    name : column name
-    role : str
-        What stands before the name in messages, such as ``"situation="``.
-    where : str
-        What the user calls the table.
-
-    Raises
-    ------
-    ArgumentError
-        The name is no name.
-    ColumnError
-        There is no such column, or more than one.
-    """
-    if not isinstance(name, Hashable):
-        raise ArgumentError(
-            f"{role.rstrip('= ')} must be the name of a column of {where}, not "
-            f"{type(name).__name__}. To pass arrays, use MixedMultinomialLogit(endog, exog, ...)."
-        )
-    found = sum(1 for column in frame.columns if type(column) is type(name) and column == name)
-    if found == 0 and name in frame.columns:
-        found = 1  # 1.0 and 1 are one label to pandas
-    if found == 0:
-        raise ColumnError(
-            f"{role}{name!r}: {where} has no such column.{did_you_mean(name, frame.columns)} Its "
-            f"columns are {listed(frame.columns)}."
-        )
-    if found > 1:
-        raise ColumnError(f"{role}{name!r}: {where} has {found} columns of that name. Rename them.")
 
 
 def split_formula(formula: str) -> tuple[str, str]:

@@ -15,9 +15,10 @@ from statsmodels.base.model import LikelihoodModel
 
 from mixlogit.arrays import ArrayTable
 from mixlogit.choices import ChoiceData
+from mixlogit.columns import Columns, as_frame
 from mixlogit.errors import ArgumentError, ConvergenceWarning
 from mixlogit.estimation import State, estimate
-from mixlogit.formula import ChoiceFormula, ChoiceSets, Columns, as_frame
+from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
 from mixlogit.membership import for_design

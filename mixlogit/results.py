@@ -85,16 +85,17 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         data = model.choices
         keywords = dict(cov_kwds or {})
         likelihood = model.likelihood(settings["penalty"])
-        matrix = covariance(
+        # where coefficients diverge, the others have the errors they would have without them
+        finite = ~np.isin(model.param_names, fit.certificate.diverging)
+        matrix = np.full(fit.evaluation.hessian.shape, np.nan)
+        matrix[np.ix_(finite, finite)] = covariance(
             cov_type,
-            fit.evaluation.hessian,
-            lambda: likelihood.individual_scores(fit.parameters),
+            fit.evaluation.hessian[np.ix_(finite, finite)],
+            lambda: likelihood.individual_scores(fit.parameters)[:, finite],
             data.weights,
             data.entries.frequency,
             **keywords,
         )
-        diverging = np.isin(model.param_names, fit.certificate.diverging)
-        matrix[diverging, :] = matrix[:, diverging] = np.nan
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
         self.cov_type = cov_type

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.arrangement import Arrangement, arrange
+from mixlogit.columns import Columns, as_frame, require_column
 from mixlogit.errors import ArgumentError, DataError, plural
-from mixlogit.formula import Columns, as_frame, require_column
 
 __all__ = ["simulate_choices"]
 

@@ -6,22 +6,26 @@ after each rung only the better half goes on.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.cluster.vq import kmeans2
 
-from mixlogit.em import Run, expectation_maximisation
+from mixlogit.em import Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.newton import maximise, solve_scaled
+from mixlogit.race import race
+from mixlogit.split_merge import improve
 
 __all__ = ["INITS", "Search", "pooled_logit", "search"]
 
 INITS = ("auto", "random")
 DEFAULT_STARTS = 16
-_RUNGS = (5, 10)  # EM iterations before the better half, and then the best of it, go on
+_RUNGS = (5, 10)  # EM iterations before the better half, and then the finalists, go on
 _FINALISTS = 4
 _PARTITION_STEPS = 3
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
@@ -83,7 +87,9 @@ def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
 def candidates(
     likelihood: MixtureLikelihood, pooled: np.ndarray, n_starts: int, rng: np.random.Generator
 ) -> tuple[Parameters, list[str]]:
-    """Draw starting points: random partitions of the individuals, and noise around one logit.
+    """Draw starting points: partitions of the individuals, and noise around one logit.
+
+    Partitions are random, or come from k-means on the individuals' scores at the logit.
 
     Parameters
     ----------
@@ -98,29 +104,71 @@ def candidates(
         With a leading axis of length ``n_starts``.
     origin : list of str
     """
-    n_partitions = (n_starts + 1) // 2
-    beta = np.concatenate(
+    n_distinct, n_classes = likelihood.data.n_distinct, likelihood.n_classes
+    n_clusters = n_starts // 3
+    n_random = (n_starts - n_clusters + 1) // 2
+    parts = np.concatenate(
         [
-            _partitions(likelihood, pooled, n_partitions, rng),
-            _noise(likelihood, pooled, n_starts - n_partitions, rng),
+            rng.integers(n_classes, size=(n_random, n_distinct)),
+            _clusters(likelihood, pooled, n_clusters, rng),
         ]
     )
-    share = np.full((n_starts, likelihood.n_classes), 1 / likelihood.n_classes)
-    origin = ["partition"] * n_partitions + ["noise"] * (n_starts - n_partitions)
+    n_noise = n_starts - len(parts)
+    beta = np.concatenate(
+        [_partitioned(likelihood, pooled, parts), _noise(likelihood, pooled, n_noise, rng)]
+    )
+    share = np.full((n_starts, n_classes), 1 / n_classes)
+    origin = ["partition"] * n_random + ["k-means"] * n_clusters + ["noise"] * n_noise
     return Parameters(beta, likelihood.membership.from_shares(share)), origin
 
 
-def _partitions(
+def _clusters(
     likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """A few Newton steps of one logit per part of random partitions, (n, K, L)."""
-    n_classes = likelihood.n_classes
-    part = rng.integers(n_classes, size=(n, likelihood.data.n_distinct))
+    """Partitions by k-means on what individuals' choices say beyond one logit, (n, N).
+
+    Scores are whitened by the information and divided by the root of the number of choices, so
+    that they have about unit variance where tastes do not differ.
+    """
+    parts = np.empty((n, likelihood.data.n_distinct), dtype=int)
+    if n == 0:
+        return parts
+    one = MixtureLikelihood(likelihood.table, 1)
+    n_choices = likelihood.data.choices_per_individual
+    information = -one.evaluate(pooled).hessian / float(n_choices @ likelihood.weight)
+    value, vector = np.linalg.eigh(information)
+    keep = value > 1e-10 * value[-1]
+    whiten = vector[:, keep] / np.sqrt(value[keep])
+    z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
+
+    def collect(score: np.ndarray, individuals: slice) -> None:
+        z[individuals] = score[:, 0] @ whiten / np.sqrt(n_choices[individuals, None])
+
+    likelihood.table.sweep(
+        pooled[None],
+        lambda log_f, individuals: likelihood.weight[None, individuals],
+        curvature=False,
+        collect=collect,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
+        for i in range(n):
+            few = len(z) < likelihood.n_classes
+            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
+            parts[i] = kmeans2(z, centres, minit="matrix")[1]
+    return parts
+
+
+def _partitioned(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray
+) -> np.ndarray:
+    """A few Newton steps of one logit per part of partitions (n, N): tastes (n, K, L)."""
+    n, n_classes = len(parts), likelihood.n_classes
     beta = np.tile(pooled, (n * n_classes, 1))
     classes = np.arange(n_classes)[:, None]
 
     def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
-        own = part[:, None, individuals] == classes  # (n, K, individuals)
+        own = parts[:, None, individuals] == classes  # (n, K, individuals)
         return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1)
 
     for _ in range(_PARTITION_STEPS):
@@ -179,23 +227,21 @@ def search(
         parameters, origin = Parameters(pooled[None, None], no_gate), ["pooled"]
     else:
         parameters, origin = candidates(likelihood, pooled, n_starts or DEFAULT_STARTS, rng)
-    n_candidates = len(origin)
-    kind = np.array(origin)
-    n_iter = np.zeros(n_candidates, dtype=int)
-    work = 0
-    for rung in _RUNGS:
-        if len(kind) <= _FINALISTS:
-            break
-        run = expectation_maximisation(
-            likelihood, parameters, maxiter=rung, tol=0.0, callback=callback
-        )
-        work += int(run.n_iter.sum())
-        best = np.argsort(-run.value, kind="stable")[: max(len(kind) // 2, _FINALISTS)]
-        parameters, kind, n_iter = run.parameters[best], kind[best], (n_iter + run.n_iter)[best]
-    run = expectation_maximisation(
-        likelihood, parameters, maxiter=maxiter, tol=tol, callback=callback
+    heat = race(
+        likelihood,
+        parameters,
+        ((_RUNGS[0], max(len(origin) // 2, _FINALISTS)), (_RUNGS[1], _FINALISTS)),
+        maxiter=maxiter,
+        tol=tol,
+        callback=callback,
     )
-    work += int(run.n_iter.sum())
-    run = Run(run.parameters, run.value, run.n_iter + n_iter, run.gap, run.converged)
+    more, n_more = improve(likelihood, heat.run, maxiter=maxiter, tol=tol, callback=callback)
+    run = Run.stack([heat.run, *more])
+    kind = [origin[i] for i in heat.index] + ["split-merge"] * (len(run.value) - len(heat.index))
     best = np.argsort(-run.value, kind="stable")
-    return Search(run[best], tuple(kind[best].tolist()), n_candidates, work)
+    return Search(
+        run[best],
+        tuple(kind[i] for i in best),
+        n_candidates=len(origin),
+        n_candidate_iterations=heat.n_iterations + n_more,
+    )

@@ -18,7 +18,7 @@ import pandas as pd
 import patsy
 import pytest
 
-from mixlogit import design
+from mixlogit import design, replay
 from mixlogit.design import Design
 from mixlogit.errors import (
     ArgumentError,
@@ -95,7 +95,7 @@ FORMULAS = [
 @pytest.mark.parametrize("block_rows", [7, 10**6])
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_the_matrix_and_its_names_are_those_of_patsy(formula, block_rows, survey, monkeypatch):
-    monkeypatch.setattr(design, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", block_rows)
     expected, names = one_shot(formula, survey)
     learned = learn(formula, survey)
     assert learned.names == names
@@ -110,7 +110,7 @@ def test_the_matrix_and_its_names_are_those_of_patsy(formula, block_rows, survey
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_rows_follow_the_order_that_is_asked_for(formula, survey, monkeypatch):
-    monkeypatch.setattr(design, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", 7)
     expected, _ = one_shot(formula, survey)
     learned = learn(formula, survey)
     order = np.random.default_rng(0).permutation(len(survey))[:41]
@@ -210,7 +210,7 @@ def test_memory_is_the_result_and_a_few_blocks():
     matrix = learn(formula, data).matrix(data, order=np.arange(n))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    block = design.BLOCK_ROWS * 8 * len(data.columns)
+    block = replay.BLOCK_ROWS * 8 * len(data.columns)
     # The order is one column, and a second copy of the table would be eight.
     assert peak < matrix.nbytes + n * 8 + 4 * block
 
@@ -262,7 +262,7 @@ def test_names_that_are_not_python_names_are_quoted():
 def test_declared_categories_keep_their_order_and_unused_ones_have_no_column(
     block_rows, monkeypatch
 ):
-    monkeypatch.setattr(design, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", block_rows)
     alt = pd.Categorical(["b", "b", "z", "a", "b"], categories=["z", "unused", "b", "a"])
     data = pd.DataFrame({"alt": alt})
     for formula in ("alt", "C(alt)"):
@@ -329,7 +329,7 @@ def test_an_integer_environment_counts_frames_above_the_caller_of_learn(survey):
 
 @pytest.mark.parametrize("block_rows", [2, 100])
 def test_missing_and_infinite_numbers_stay(block_rows, monkeypatch):
-    monkeypatch.setattr(design, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", block_rows)
     data = pd.DataFrame({"x": [1.0, np.nan, np.inf, -np.inf, 5.0]})
     learned = learn("x + I(2 * x)", data)
     np.testing.assert_array_equal(learned.matrix(data), np.column_stack([data["x"], 2 * data["x"]]))
@@ -523,7 +523,7 @@ def test_a_table_without_rows_teaches_nothing(survey):
     ],
 )
 def test_a_term_that_depends_on_other_rows_is_refused(formula, block_rows, survey, monkeypatch):
-    monkeypatch.setattr(design, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", block_rows)
     with pytest.raises(FormulaError) as caught:
         learn(formula, survey, offsets=np.arange(60.0))
     if block_rows == 100 or "offsets" not in formula:  # else the lengths differ before that
@@ -555,7 +555,7 @@ def test_unseen_levels_are_counted_and_the_first_row_is_named(block_rows, survey
     learned = learn("cost + C(alt)", survey)
     new = survey.iloc[:6].copy()
     new["alt"] = ["car", "sm", "bus", "train", "bus", "tram"]
-    monkeypatch.setattr(design, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(replay, "BLOCK_ROWS", block_rows)
     with pytest.raises(UnseenLevelError) as caught:
         learned.matrix(new)
     assert str(caught.value) == (

@@ -23,7 +23,6 @@ from mixlogit.errors import (
     MixlogitError,
     UnseenLevelError,
 )
-from mixlogit.formula import Columns, as_frame, require_column
 
 FORMULA = "choice ~ x1 + x2"
 PANEL = {"situation": "situation", "individual": "person", "alternative": "alt"}
@@ -379,27 +378,6 @@ def test_columns_of_several_levels_are_refused():
         "name, for example with data.columns = ['_'.join(map(str, column)) for column in "
         "data.columns]."
     )
-
-
-@pytest.mark.parametrize("data", [None, 3, "table.csv", {"a": 1}, {"a": [1], "b": [1, 2]}])
-def test_what_is_not_a_table_is_refused(data):
-    with pytest.raises(DataError) as caught:
-        as_frame(data, "choices")
-    assert str(caught.value).startswith(
-        "choices must be a table, such as a pandas DataFrame, and this "
-        f"{type(data).__name__} does not make one: "
-    )
-
-
-def test_one_and_one_point_zero_are_the_same_label():
-    frame = pd.DataFrame({1: [0]})
-    require_column(frame, 1.0, "weights=")
-    with pytest.raises(ColumnError, match=r"weights='1': the table has no such column\. Did you"):
-        require_column(frame, "1", "weights=")
-
-
-def test_roles_without_a_column_are_not_checked():
-    Columns().check(pd.DataFrame())
 
 
 def test_an_empty_table_is_refused():

@@ -13,7 +13,9 @@ PACKAGE = Path(mixlogit.__file__).parent
 ORDER = [
     "errors",
     "arrangement",
+    "columns",
     "choices",
+    "replay",
     "design",
     "formula",
     "arrays",
@@ -24,6 +26,8 @@ ORDER = [
     "membership",
     "likelihood",
     "em",
+    "race",
+    "split_merge",
     "starts",
     "certificate",
     "estimation",

@@ -1,0 +1,446 @@
+"""Columns of the user's table: their names, and what they must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixlogit.arrangement import Arrangement, row_label
+from mixlogit.errors import (
+    ArgumentError,
+    ColumnError,
+    DataError,
+    close_matches,
+    did_you_mean,
+    listed,
+    plural,
+    show,
+    verb,
+)
+
+__all__ = [
+    "CHOICE_RULES",
+    "Columns",
+    "as_frame",
+    "read_amounts",
+    "read_availability",
+    "read_counts",
+    "read_weights",
+    "refuse_unavailable_choices",
+    "require_column",
+    "require_read_columns",
+    "unknown_column",
+]
+
+CHOICE_RULES = ("auto", "one", "counts")
+
+# -- their names ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a table that are not attributes.
+
+    Parameters
+    ----------
+    situation, individual, alternative : column name or None
+        Ids. A name is any label that pandas takes, mostly a string.
+    weights : column name or None
+        Sampling weights, constant within individuals.
+    availability : column name or None
+        0/1 column; rows with 0 are left out of their choice set.
+    """
+
+    situation: Hashable | None = None
+    individual: Hashable | None = None
+    alternative: Hashable | None = None
+    weights: Hashable | None = None
+    availability: Hashable | None = None
+
+    def check(self, frame: pd.DataFrame) -> None:
+        """Raise for the first column that the table lacks."""
+        for role, name in vars(self).items():
+            if name is not None:
+                require_column(frame, name, f"{role}=")
+
+    def ids(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """Arguments of `arrange`."""
+        ids = {role: getattr(self, role) for role in ("situation", "individual", "alternative")}
+        found = {role: None if name is None else frame[name] for role, name in ids.items()}
+        names = tuple(role if name is None else name for role, name in ids.items())
+        return {**found, "names": names}
+
+
+def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
+    """Take a DataFrame, or what turns into one.
+
+    Parameters
+    ----------
+    data : DataFrame, an object with ``to_pandas``, mapping of columns, or structured array
+    what : str
+        What the user calls it, for messages.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    DataError
+        It is not a table, or its columns have several levels.
+    """
+    frame = data.to_pandas() if hasattr(data, "to_pandas") else data
+    if not isinstance(frame, pd.DataFrame):
+        try:
+            if frame is None:
+                raise TypeError("there is nothing in it")
+            frame = pd.DataFrame(frame)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"{what} must be a table, such as a pandas DataFrame, and this "
+                f"{type(data).__name__} does not make one: {error}."
+            ) from error
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            f"The columns of {what} have {frame.columns.nlevels} levels; the first is "
+            f"{frame.columns[0]!r}. Give each column one name, for example with {what}.columns = "
+            f"['_'.join(map(str, column)) for column in {what}.columns]."
+        )
+    return frame
+
+
+def require_column(frame: pd.DataFrame, name: Any, role: str, where: str = "the table") -> None:
+    """Raise unless a table has a column exactly once.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    name : column name
+    role : str
+        What stands before the name in messages, such as ``"situation="``.
+    where : str
+        What the user calls the table.
+
+    Raises
+    ------
+    ArgumentError
+        The name is no name.
+    ColumnError
+        There is no such column, or more than one.
+    """
+    if not isinstance(name, Hashable):
+        raise ArgumentError(
+            f"{role.rstrip('= ')} must be the name of a column of {where}, not "
+            f"{type(name).__name__}. To pass arrays, use MixedMultinomialLogit(endog, exog, ...)."
+        )
+    found = sum(1 for column in frame.columns if type(column) is type(name) and column == name)
+    if found == 0 and name in frame.columns:
+        found = 1  # 1.0 and 1 are one label to pandas
+    if found == 0:
+        raise ColumnError(
+            f"{role}{name!r}: {where} has no such column.{did_you_mean(name, frame.columns)} Its "
+            f"columns are {listed(frame.columns)}."
+        )
+    if found > 1:
+        raise ColumnError(f"{role}{name!r}: {where} has {found} columns of that name. Rename them.")
+
+
+def require_read_columns(columns: Sequence[str], data: pd.DataFrame, role: str) -> None:
+    """Raise unless each column that a formula reads is in the table exactly once.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    data : DataFrame
+    role : str
+        What the formula is for, such as "utility formula".
+
+    Raises
+    ------
+    ColumnError
+        There is no such column, or more than one.
+    """
+    for column in columns:
+        if column not in data.columns:
+            raise unknown_column(column, data, role)
+        count = int(np.sum(data.columns == column))
+        if count > 1:
+            raise ColumnError(
+                f"The column {column!r}, used in the {role}, is {count} times in the table. "
+                "Rename or drop the others."
+            )
+
+
+def unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") -> ColumnError:
+    """Say which column of a formula is not there, and which could have been meant.
+
+    Parameters
+    ----------
+    name : str
+        As the formula names it.
+    data : DataFrame
+    role : str
+        What the formula is for, such as "utility formula".
+    code : str
+        The term that it stands in, where that is more than the name.
+
+    Returns
+    -------
+    ColumnError
+    """
+    present = [str(column) for column in data.columns]
+    # Written without quoting, price-per-km asks for the column 'price'.
+    quotable = [column for column in present if not column.isidentifier()]
+    close = [str(column) for column in close_matches(name, present)]
+    close += [column for column in quotable if name in column and column not in close]
+    shown = [c if c.isidentifier() else f'Q("{c}")' for c in close]
+    term = f" (term {code})" if code else ""
+    hint = f"Did you mean {', '.join(shown)}? " if shown else ""
+    remedy = "Add it to the table or correct the formula."
+    if code:
+        remedy += " If it is a function or a constant, define it where the formula is used."
+    return ColumnError(
+        f"The column {name!r}, used in the {role}{term}, is not in the table. {hint}{remedy} "
+        f"The table has the columns {listed(present)}."
+    )
+
+
+# -- what they must hold -------------------------------------------------------------------------
+
+
+def read_availability(values: Any, name: Hashable, *, missing: bool = False) -> np.ndarray:
+    """Read the availability column.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_rows,)
+    name : column name
+    missing : bool
+        Whether missing values are accepted, as available.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows,)
+
+    Raises
+    ------
+    DataError
+        A value is neither 0 nor 1.
+    """
+    column = pd.Series(values, copy=False)
+    is_one = column.isin([1]).to_numpy()
+    is_missing = column.isna().to_numpy()
+    wrong = np.flatnonzero(~is_one & ~column.isin([0]).to_numpy() & ~(is_missing & missing))
+    if len(wrong):
+        raise DataError(
+            f"{plural(len(wrong), 'value')} of the availability column {name!r} "
+            f"{verb(len(wrong), 'is', 'are')} neither 0 nor 1; the first is "
+            f"{show(column.iloc[wrong[0]])} in {row_label(wrong[0])}. Use 1 for available and 0 "
+            "for not."
+        )
+    return is_one | is_missing
+
+
+def refuse_unavailable_choices(
+    chosen: Any, available: np.ndarray, choice: str, availability: Hashable
+) -> None:
+    """Raise when a row that is not available was chosen.
+
+    Parameters
+    ----------
+    chosen : array_like, shape (n_rows,)
+        The choice column.
+    available : ndarray of bool, shape (n_rows,)
+    choice, availability : column names
+    """
+    unavailable = np.flatnonzero(~available)
+    if len(unavailable) == 0:
+        return
+    wrong = unavailable[_chosen_numbers(chosen, choice)[unavailable] > 0]
+    if len(wrong):
+        raise DataError(
+            f"{plural(len(wrong), 'chosen row')} {verb(len(wrong), 'is', 'are')} marked as "
+            f"unavailable in column {availability!r}; the first is {row_label(wrong[0])}. Correct "
+            "the availability or the choice, or drop those situations."
+        )
+
+
+def read_weights(values: Any, ids: pd.Index, name: Hashable) -> np.ndarray:
+    """Read sampling weights.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        One per individual.
+    ids : Index, shape (N,)
+    name : column name
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+
+    Raises
+    ------
+    DataError
+        A weight is not a number, not positive or not finite.
+    """
+    weight = _numbers(
+        values,
+        f"the weights column {name!r}",
+        "Give numbers, such as pandas.to_numeric makes.",
+        place=lambda i: f"of individual {show(ids[i])}",
+    )
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'weight')} in column {name!r} {verb(len(bad), 'is', 'are')} not "
+            f"positive and finite; the first is {weight[bad[0]]} of individual "
+            f"{show(ids[bad[0]])}. Leave those individuals out, or correct their weights."
+        )
+    return weight
+
+
+def _chosen_numbers(values: Any, name: str) -> np.ndarray:
+    """The choice column as floats, in the user's order."""
+    return _numbers(
+        values,
+        f"the choice column {name!r}",
+        "It must be 0/1, true/false or counts. If it names the chosen alternative, write "
+        f"'{name} == alternative' on the left of the formula, with your column of alternatives.",
+    )
+
+
+def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> np.ndarray:
+    """Read the choice column: chosen or not, or how often.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_rows,)
+        The user's column, in the user's order.
+    arrangement : Arrangement
+    rule : {"auto", "one", "counts"}
+        "one": exactly one chosen row per situation. "counts": any counts, at least one choice
+        per situation. "auto": counts if some value is neither 0 nor 1, one choice otherwise.
+    name : column name
+
+    Returns
+    -------
+    counts : ndarray of float, shape (R,), sorted rows
+
+    Raises
+    ------
+    DataError
+        A value is no count, or a situation does not have the choices that it must have.
+    ArgumentError
+        The rule is unknown.
+    """
+    if rule not in CHOICE_RULES:
+        raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
+    counts = _chosen_numbers(values, name)[arrangement.order]
+    either_way = ("is missing or not finite", "are missing or not finite")
+    _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
+    _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))
+    _refuse_rows(
+        counts != np.floor(counts),
+        arrangement,
+        name,
+        ("is not a whole number", "are not whole numbers"),
+        "Give counts; for shares, multiply by the number of choices behind them.",
+    )
+    totals = np.add.reduceat(counts, arrangement.situation_start[:-1])
+    is_binary = bool((counts <= 1).all())
+    one = rule == "one" or (rule == "auto" and is_binary)
+    if one and rule == "auto" and arrangement.n_situations == 1 and totals[0] > 1:
+        raise DataError(
+            f"There is no situation column, so the {plural(arrangement.n_rows, 'row')} are one "
+            f"choice set, but column {name!r} holds only 0 and 1, {int(totals[0]):,} of them 1. "
+            "Pass situation= if the rows are several choice sets, or choices='counts' if they "
+            "are one table with counts."
+        )
+    wrong = np.flatnonzero(totals != 1 if one else totals == 0)
+    if len(wrong) == 0:
+        return counts
+    s = int(wrong[0])
+    what = "exactly one chosen row" if one else "any choice"
+    several = " If several choices in a situation are meant, pass choices='counts'."
+    raise DataError(
+        f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} "
+        f"{verb(len(wrong), 'does', 'do')} not have {what}; the first is situation "
+        f"{arrangement.situation_label(s)}, with {int(totals[s])}. Check the choice column "
+        f"{name!r}, or drop those situations." + (several if one and (totals > 1).any() else "")
+    )
+
+
+def _refuse_rows(
+    bad: np.ndarray,
+    arrangement: Arrangement,
+    name: str,
+    what: tuple[str, str],
+    remedy: str = "Correct them, or drop those situations.",
+) -> None:
+    """Raise for values of the choice column that are no counts."""
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad)[0])
+    raise DataError(
+        f"{plural(int(bad.sum()), 'value')} of the choice column {name!r} "
+        f"{verb(int(bad.sum()), *what)}; the first is in situation "
+        f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. {remedy}"
+    )
+
+
+def read_amounts(values: Any, name: Hashable) -> np.ndarray:
+    """Read the count column of a table of choices.
+
+    Parameters
+    ----------
+    values : array_like, shape (M,)
+    name : column name
+
+    Returns
+    -------
+    ndarray of float, shape (M,)
+
+    Raises
+    ------
+    DataError
+        A value is no whole number of at least 0.
+    """
+    amount = _numbers(values, f"the count column {name!r}", "Give whole numbers.")
+    with np.errstate(invalid="ignore"):
+        bad = np.flatnonzero(~(np.isfinite(amount) & (amount >= 0) & (amount == np.floor(amount))))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of the count column {name!r} "
+            f"{verb(len(bad), 'is no whole number', 'are no whole numbers')} of at least 0; the "
+            f"first is {amount[bad[0]]} in {row_label(bad[0])}. Correct them, or drop those rows."
+        )
+    return amount
+
+
+def _numbers(
+    values: Any, what: str, remedy: str, place: Callable[[int], str] | None = None
+) -> np.ndarray:
+    """A column as floats with NaN for missing; text that spells numbers is read as numbers."""
+    column = pd.Series(values, copy=False)
+    is_number = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
+    if is_number and column.dtype.kind != "c":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    column = column.astype(object)
+    spelled = column.where(
+        column.map(lambda value: isinstance(value, (str, int, float, np.number)))
+    )
+    converted = pd.to_numeric(spelled, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(np.isnan(converted) & column.notna().to_numpy())
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of {what} "
+            f"{verb(len(bad), 'is not a number', 'are not numbers')}; the first is "
+            f"{show(column.iloc[bad[0]])} "
+            f"{place(bad[0]) if place else f'in {row_label(bad[0])}'}. {remedy}"
+        )
+    return converted
