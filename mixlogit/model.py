@@ -377,10 +377,13 @@ class MixedMultinomialLogit(LikelihoodModel):
         start_params : array_like, shape (D,), or results, optional
             A single start, in the order of `param_names`; no others are tried.
         init : {"auto", "random"}
-            How starts are drawn: random partitions of the individuals and noise around the logit
-            with one class. "auto" is the best known choice for the data.
+            How starts are found. "auto": random partitions of the individuals, k-means on their
+            scores, and noise around the logit with one class; pairs of classes of the best are
+            then merged and others split until nothing better is found. "random": random
+            partitions and noise alone.
         n_starts : int, optional
-            Candidates. They run together for a few EM iterations; the better ones go on.
+            Candidates, 16 by default. They run together for a few EM iterations; the better ones
+            go on.
         method : {"em-newton", "em", "newton"}
             EM from the starts and Newton steps with the exact Hessian to the end; EM alone; or
             Newton from the starts.

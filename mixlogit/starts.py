@@ -85,7 +85,11 @@ def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
 
 
 def candidates(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n_starts: int, rng: np.random.Generator
+    likelihood: MixtureLikelihood,
+    pooled: np.ndarray,
+    init: str,
+    n_starts: int,
+    rng: np.random.Generator,
 ) -> tuple[Parameters, list[str]]:
     """Draw starting points: partitions of the individuals, and noise around one logit.
 
@@ -95,6 +99,8 @@ def candidates(
     ----------
     likelihood : MixtureLikelihood
     pooled : ndarray, shape (L,)
+    init : {"auto", "random"}
+        "random" leaves k-means out.
     n_starts : int
     rng : numpy.random.Generator
 
@@ -105,7 +111,7 @@ def candidates(
     origin : list of str
     """
     n_distinct, n_classes = likelihood.data.n_distinct, likelihood.n_classes
-    n_clusters = n_starts // 3
+    n_clusters = 0 if init == "random" else n_starts // 3
     n_random = (n_starts - n_clusters + 1) // 2
     parts = np.concatenate(
         [
@@ -204,8 +210,10 @@ def search(
     ----------
     likelihood : MixtureLikelihood
     init : {"auto", "random"}
+        "auto": random partitions of individuals, k-means on their scores and noise around one
+        logit; then split and merge. "random": random partitions and noise alone.
     n_starts : int or None
-        Candidates; a default that suits the number of classes if None.
+        Candidates; 16 if None.
     maxiter, tol : int, float
         For the EM runs of the finalists.
     rng : numpy.random.Generator
@@ -226,7 +234,7 @@ def search(
         no_gate = np.zeros((1, 0, likelihood.data.membership.shape[1]))
         parameters, origin = Parameters(pooled[None, None], no_gate), ["pooled"]
     else:
-        parameters, origin = candidates(likelihood, pooled, n_starts or DEFAULT_STARTS, rng)
+        parameters, origin = candidates(likelihood, pooled, init, n_starts or DEFAULT_STARTS, rng)
     heat = race(
         likelihood,
         parameters,
@@ -235,7 +243,10 @@ def search(
         tol=tol,
         callback=callback,
     )
-    more, n_more = improve(likelihood, heat.run, maxiter=maxiter, tol=tol, callback=callback)
+    more: list[Run] = []
+    n_more = 0
+    if init == "auto":
+        more, n_more = improve(likelihood, heat.run, maxiter=maxiter, tol=tol, callback=callback)
     run = Run.stack([heat.run, *more])
     kind = [origin[i] for i in heat.index] + ["split-merge"] * (len(run.value) - len(heat.index))
     best = np.argsort(-run.value, kind="stable")

@@ -50,13 +50,19 @@ def truth(tastes: pd.DataFrame) -> Parameters:
 def test_candidates_are_of_every_kind_and_have_a_likelihood(n_starts):
     likelihood = likelihood_of(panel(0), 3)
     pooled = pooled_logit(likelihood)
-    drawn, origin = candidates(likelihood, pooled, n_starts, np.random.default_rng(0))
+    drawn, origin = candidates(likelihood, pooled, "auto", n_starts, np.random.default_rng(0))
     assert drawn.beta.shape == (n_starts, 3, 3)
     assert drawn.gamma.shape == (n_starts, 2, 1)
     assert len(origin) == n_starts
     assert np.isfinite(likelihood.expect(drawn).llf).all()
     if n_starts >= 7:
         assert set(origin) == {"partition", "k-means", "noise"}
+
+
+def test_random_starts_are_partitions_and_noise_alone():
+    result = electricity_model(3).fit(init="random", n_starts=6)
+    assert set(result.starts["origin"]) <= {"partition", "noise"}
+    assert result.mle_retvals["n_candidates"] == 6
 
 
 def test_k_means_on_scores_finds_people_of_a_kind():
@@ -83,7 +89,7 @@ def test_fewer_distinct_individuals_than_classes_can_be_fitted():
 def test_a_race_returns_the_best_first_and_names_them():
     likelihood = likelihood_of(panel(2), 3)
     rng = np.random.default_rng(0)
-    drawn, _ = candidates(likelihood, pooled_logit(likelihood), 8, rng)
+    drawn, _ = candidates(likelihood, pooled_logit(likelihood), "auto", 8, rng)
     heat = race(likelihood, drawn, ((3, 4), (3, 2)), maxiter=500, tol=1e-8)
     assert len(heat.run.value) == len(heat.index) == 2
     assert heat.run.value[0] >= heat.run.value[1]
