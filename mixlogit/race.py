@@ -10,7 +10,9 @@ import numpy as np
 from mixlogit.em import Run, expectation_maximisation
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 
-__all__ = ["Race", "race"]
+__all__ = ["SAME_OPTIMUM", "Race", "race"]
+
+SAME_OPTIMUM = 0.01  # log-likelihoods this close belong to one optimum
 
 
 @dataclass(frozen=True, eq=False)

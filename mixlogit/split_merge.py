@@ -14,7 +14,7 @@ import numpy as np
 from mixlogit.em import Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.membership import with_base
-from mixlogit.race import race
+from mixlogit.race import SAME_OPTIMUM, race
 
 __all__ = ["improve"]
 
@@ -22,7 +22,6 @@ _PROPOSALS = 60
 _SHORT, _LONG = 5, 20  # EM iterations for all proposals, and for the better half of them
 _FINALISTS = 2
 _MAX_ROUNDS = 10
-_IMPROVEMENT = 0.01  # log-likelihoods this close are the same optimum
 
 
 def improve(
@@ -68,7 +67,7 @@ def improve(
         )
         finished.append(heat.run)
         n_iterations += heat.n_iterations
-        if heat.run.value[0] <= best.value[0] + _IMPROVEMENT:
+        if heat.run.value[0] <= best.value[0] + SAME_OPTIMUM:
             break
         best = heat.run
     return finished, n_iterations

@@ -18,7 +18,7 @@ from mixlogit.em import Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.newton import maximise, solve_scaled
-from mixlogit.race import race
+from mixlogit.race import SAME_OPTIMUM, race
 from mixlogit.split_merge import improve
 
 __all__ = ["INITS", "Search", "pooled_logit", "search"]
@@ -30,7 +30,6 @@ _FINALISTS = 4
 _PARTITION_STEPS = 3
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
 _FARTHEST = 10.0  # utils per standard deviation of an attribute: where a start may lie
-_SAME = 0.01  # log-likelihoods this close are the same optimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +53,16 @@ class Search:
     n_candidates: int
     n_candidate_iterations: int
 
-    def table(self, llf: float | None = None) -> pd.DataFrame:
+    def table(self, llf: float) -> pd.DataFrame:
         """One row per finished start: its log-likelihood, iterations and origin.
 
         Parameters
         ----------
-        llf : float, optional
-            What the best one reached after Newton.
+        llf : float
+            What the best one reached in the end.
         """
         value, gap = self.run.value.copy(), self.run.gap.copy()
-        if llf is not None:
-            value[0], gap[0] = max(value[0], llf), 0.0
+        value[0], gap[0] = max(value[0], llf), 0.0
         best = value.max()
         reach = value + np.where(np.isfinite(gap), gap, 0.0)  # had EM gone on
         return pd.DataFrame(
@@ -72,7 +70,7 @@ class Search:
                 "llf": value,
                 "em_iterations": self.run.n_iter,
                 "origin": self.origin,
-                "is_best": best - reach < _SAME,
+                "is_best": best - reach < SAME_OPTIMUM,
             },
             index=pd.RangeIndex(len(value), name="start"),
         )

@@ -17,7 +17,7 @@ TASTES = pd.DataFrame({"a": [1.5, -1.0], "b": [-1.0, 0.5]}, index=["x1", "x2"])
 SAME = 1e-9  # sums in another order, carried through the iterations
 
 seeds = st.integers(0, 2**32 - 1)
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=15, deadline=None, derandomize=True)  # the same examples everywhere
 
 
 def panel(seed: int, n_people: int = 40) -> pd.DataFrame:

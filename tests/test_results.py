@@ -15,6 +15,7 @@ from statsmodels.iolib.smpickle import load_pickle
 from statsmodels.iolib.summary2 import summary_col
 
 from mixlogit import MixedMultinomialLogit, datasets
+from mixlogit.__main__ import main
 from mixlogit.errors import ArgumentError
 
 SURVEY = datasets.load("electricity").data
@@ -293,6 +294,8 @@ def test_predict_refuses_what_it_does_not_know(electricity):
         electricity.predict(which="mean")
     with pytest.raises(ArgumentError, match="new data bring their ids as columns"):
         electricity.predict(SURVEY, situation=SURVEY["situation"])
+    with pytest.raises(ArgumentError, match="situation go with new data"):
+        electricity.predict(situation=SURVEY["situation"])
 
 
 def test_models_from_arrays_predict_from_arrays(electricity):
@@ -310,6 +313,9 @@ def test_models_from_arrays_predict_from_arrays(electricity):
     assert list(result.class_params.index) == ["x1", "x2", "x3", "x4", "x5", "x6"]
     predicted = result.predict(attributes.to_numpy(), situation=SURVEY["situation"])
     np.testing.assert_allclose(predicted, electricity.predict(SURVEY), rtol=1e-8)
+    with pytest.raises(ArgumentError, match="predict does not take person"):
+        result.predict(attributes.to_numpy(), person=SURVEY["person"])
+    np.testing.assert_array_equal(model.information(result.params), -model.hessian(result.params))
 
 
 # -- summary -----------------------------------------------------------------------------------
@@ -357,6 +363,21 @@ def test_summary_col_sets_fits_side_by_side(electricity):
     text = table.as_text()
     assert "class3.tod" in text
     assert "-12.6765***" in text
+
+
+def test_results_in_a_console_are_one_line(electricity):
+    assert repr(electricity) == (
+        "<MixedMultinomialLogitResults: 3 classes, 361 individuals, log-likelihood -4298.0275, "
+        "converged>"
+    )
+
+
+def test_the_program_prints_three_classes_of_the_shipped_survey(capsys):
+    main()
+    printed = capsys.readouterr().out
+    assert "361 people" in printed
+    assert "-4298.0275" in printed
+    assert "Class 3 (share 0.291, std err 0.027)" in printed
 
 
 # -- storage -----------------------------------------------------------------------------------
