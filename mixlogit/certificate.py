@@ -20,14 +20,17 @@ _LEAST_CLASS = 0.5  # individuals: a class with less has vanished
 # Along a direction of finite coefficients some choices are surprises, and information times
 # squared coefficient is about their number: 0.2 or more in hundreds of simulated surveys, even
 # with utilities forty times the usual. Along one that diverges it falls like exp(−utility): below
-# 1e-5 when EM stops at 1e-8, below 1e-6 when Newton ends.
-_LEAST_SURPRISES = 1e-4
+# 1e-5 in surveys when EM stops at 1e-8, below 1e-6 when Newton ends; 3e-3 in a table with a
+# million choices, where coefficients of 1e5 multiply what is left of the information.
+_LEAST_SURPRISES = 1e-2
 # Merged classes are found to about the square root of round-off. Rates of EM of 1 − 1e-6 are slow
 # but real.
 _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the complete one
 # Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
 _IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _LEADING = 0.3  # loadings worth naming, relative to the largest
+_LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
+_LISTED = 6  # coefficients that a message names
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,10 @@ def _judge(
             f"{likelihood.n_classes} classes; fit fewer."
         )
     if diverging:
-        listed = ", ".join(f"{name} = {value:.4g}" for name, value in diverging.items())
+        first = sorted(diverging, key=lambda name: -abs(diverging[name]))[:_LISTED]
+        listed = ", ".join(f"{name} = {diverging[name]:.4g}" for name in first)
+        if len(diverging) > _LISTED:
+            listed += f" and {len(diverging) - _LISTED} more"
         fewer = "fit fewer classes, " if likelihood.n_classes > 1 else ""
         return "separation", (
             f"Coefficients diverge: {listed}. Some choices, or classes, are "
@@ -226,7 +232,9 @@ def _diverging(
             size / mean_weight,
             unit[block],
         )
-        for j in np.flatnonzero(part > _LEADING * part.max(initial=0.0)):
+        most = np.abs(params[block]) / unit[block] < 2 * part  # of the coefficient is that part
+        leads = part > _LEADING * part.max(initial=0.0)
+        for j in np.flatnonzero(leads | (most & (part > _LONG))):
             found[names[block][j]] = float(params[block][j])
     return found
 

@@ -262,6 +262,65 @@ class ChoiceData:
         """Choices made by all individuals together."""
         return round(float(self.choices_per_individual @ self.entries.frequency))
 
+    def sample(self, n: int, rng: np.random.Generator) -> ChoiceData:
+        """Draw individuals at random, with all their situations.
+
+        Without ids of individuals, whole situations are drawn.
+
+        Parameters
+        ----------
+        n : int
+            How many; all of the data come back if there are no more, or if there is one choice
+            set only, which all individuals share.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ChoiceData
+
+        Raises
+        ------
+        IdentificationError
+            An attribute does not vary, or columns are collinear, among those drawn.
+        """
+        arrangement, entries = self.arrangement, self.entries
+        owner = arrangement.situation_owner
+        if owner is None:
+            owner = np.arange(self.n_situations)
+        n_owners = int(owner[-1]) + 1
+        if self.n_situations == 1 or n >= n_owners:
+            return self
+        is_drawn = np.zeros(n_owners, dtype=bool)
+        is_drawn[rng.choice(n_owners, n, replace=False)] = True
+        situation = is_drawn[owner]
+        sizes = arrangement.sizes
+        row = np.repeat(situation, sizes)
+        first_situation = np.searchsorted(
+            arrangement.situation_start, entries.row[entries.start[:-1]], side="right"
+        )
+        individual = situation[first_situation - 1]
+        length = np.diff(entries.start)
+        entry = np.repeat(individual, length)
+        return ChoiceData(
+            exog=self.exog[row],
+            exog_names=self.exog_names,
+            arrangement=Arrangement(
+                order=arrangement.order[row],
+                situation_start=np.append(0, np.cumsum(sizes[situation])),
+                situation_ids=arrangement.situation_ids[situation],
+            ),
+            entries=Entries(
+                row=(np.cumsum(row) - 1)[entries.row[entry]],
+                count=entries.count[entry],
+                start=np.append(0, np.cumsum(length[individual])),
+                frequency=entries.frequency[individual],
+                ids=entries.ids[individual],
+            ),
+            weights=self.weights[individual],
+            membership=self.membership[individual],
+            membership_names=self.membership_names,
+        )
+
     def counts(self) -> np.ndarray:
         """How often each sorted row was chosen by all individuals together, (R,)."""
         entries = self.entries

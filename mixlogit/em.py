@@ -1,15 +1,17 @@
 """The EM loop, for a stack of mixtures that share every pass over the table.
 
-Generalised EM: each iteration takes one Newton step of the weighted logits at the current
-posterior (and of the membership logit, if there are covariates). A step that would lower the
-log-likelihood is halved until it does not, so the log-likelihood never falls.
+Generalised EM: each iteration takes one step of the weighted logits at the current posterior (and
+of the membership logit, if there are covariates). Near a maximum such steps shrink at a steady
+rate, and Anderson's method extrapolates them. A step that would lower the log-likelihood is taken
+back, first to the plain step and then by halves, so the log-likelihood never falls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -17,13 +19,84 @@ from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.newton import solve_scaled
 
-__all__ = ["Run", "expectation_maximisation"]
+__all__ = ["Climb", "MStep", "NewtonStep", "Run", "WhitenedStep", "expectation_maximisation"]
 
 _Record = TypeVar("_Record", Parameters, Expectation)
 
 _ROUND_OFF = 1e-12  # relative error of a log-likelihood
 _MAX_HALVINGS = 40
 _LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iteration
+_MEMORY = 5  # earlier iterations that an extrapolation combines
+_STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
+_PARALLEL = 1e-3  # squared sine between moves below which they are one direction
+_DAMPING = 1e-10  # relative ridge on earlier iterations, which become parallel
+_LEAST_PROMISE = 0.5  # of the gain a plain step promises: what an extrapolation has to bring
+_FIRST_WAIT, _LONGEST_WAIT = 2, 32  # plain iterations after an extrapolation that failed
+_FORGET, _LENGTHEN = 1.25, 1.25  # per iteration: of the slowest rate seen, of shortened steps
+_OPTIMISM = 3.0  # times the predicted gap: what a run may still gain, at best
+
+
+class MStep(Protocol):
+    """How an iteration moves the tastes."""
+
+    @property
+    def needs_information(self) -> bool:
+        """Whether the E-step has to add up the information of every class."""
+        ...
+
+    def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
+        """Move the tastes of a stack, (G, K, L)."""
+        ...
+
+
+@dataclass(frozen=True)
+class NewtonStep:
+    """One Newton step of the weighted logit of each class, with its exact curvature."""
+
+    needs_information = True
+
+    def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
+        """Move the tastes of a stack, (G, K, L)."""
+        return solve_scaled(at.beta_information, at.beta_gradient)
+
+
+@dataclass(frozen=True, eq=False)
+class WhitenedStep:
+    """One gradient step, preconditioned by a covariance that all classes share.
+
+    An iteration costs two products of the table with the tastes, and no curvature.
+
+    Parameters
+    ----------
+    covariance : ndarray, shape (L, L)
+        Of the attributes within situations: of the design, as in the paper, or weighted by the
+        choice probabilities of the logit with one class.
+    size : float
+        Length of the step; with 1 it is Newton's where every class has this covariance.
+
+    References
+    ----------
+    Bing, Bunea, Niles-Weed and Wegkamp (2024), arXiv 2409.09903: EM with a first-order M-step.
+    """
+
+    covariance: np.ndarray
+    size: float = 1.0
+    needs_information = False
+
+    @cached_property
+    def _inverse(self) -> np.ndarray:
+        """Inverse of the covariance, (L, L)."""
+        return solve_scaled(self.covariance, np.eye(len(self.covariance)))
+
+    def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
+        """Move the tastes of a stack, (G, K, L)."""
+        n_choices = likelihood.data.choices_per_individual @ likelihood.weight
+        mean_choices = float(n_choices) / float(likelihood.weight.sum())
+        mass = mean_choices * np.maximum(at.mass, np.finfo(float).tiny)  # choices of each class
+        if not likelihood.penalty:
+            return self.size / mass[..., None] * (at.beta_gradient @ self._inverse)
+        information = mass[..., None, None] * self.covariance + np.diag(likelihood.ridge)
+        return self.size * solve_scaled(information, at.beta_gradient)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +110,10 @@ class Run:
     value : ndarray, shape (G,)
         Log-likelihood, less the penalty if there is one.
     n_iter : ndarray of int, shape (G,)
-        Iterations taken, without those that only halved a step.
+        Iterations: passes over the table, with those whose step was taken back.
     gap : ndarray, shape (G,)
-        What further iterations would still add, by Aitken's extrapolation; 0 once gains drown in
-        round-off, inf where unknown.
+        What further iterations would still add, extrapolated; 0 once gains drown in round-off,
+        inf where unknown.
     converged : ndarray of bool, shape (G,)
         Whether the gap is below the tolerance.
     """
@@ -55,15 +128,79 @@ class Run:
     def stack(cls, runs: list[Run]) -> Run:
         """Put stacks one behind the other."""
         rest = [name.name for name in fields(cls) if name.name != "parameters"]
-        parameters = Parameters(
-            np.concatenate([run.parameters.beta for run in runs]),
-            np.concatenate([run.parameters.gamma for run in runs]),
-        )
+        parameters = Parameters.stack([run.parameters for run in runs])
         return cls(parameters, *(np.concatenate([getattr(r, n) for r in runs]) for n in rest))
 
     def __getitem__(self, item: np.ndarray | list[int]) -> Run:
         """Pick mixtures from the stack."""
         return Run(*(getattr(self, field.name)[item] for field in fields(self)))
+
+
+class _History:
+    """Differences of the last iterates and of their plain steps, for each of A mixtures.
+
+    Anderson's extrapolation takes the point at which the step would vanish if it depended
+    linearly on the iterate, as seen by these differences. In the metric of the complete
+    information, in which EM contracts, that is a minimal-residual method.
+    """
+
+    def __init__(self, x: np.ndarray, step: np.ndarray) -> None:
+        n, size = x.shape
+        self.x, self.step = x, step  # (A, D)
+        self.moved = np.zeros((_MEMORY, n, size))
+        self.changed = np.zeros((_MEMORY, n, size))
+        self.depth = np.zeros(n, dtype=int)
+
+    def append(self, taken: np.ndarray, x: np.ndarray, step: np.ndarray) -> None:
+        """Record the iterates of those mixtures that have moved."""
+        for past, new in ((self.moved, x - self.x), (self.changed, step - self.step)):
+            past[1:, taken] = past[:-1, taken]
+            past[0, taken] = new[taken]
+        self.x, self.step = x, step
+        self.depth[taken] = np.minimum(self.depth[taken] + 1, _MEMORY)
+
+    def forget(self, which: np.ndarray) -> None:
+        """Start anew for some mixtures."""
+        self.depth[which] = 0
+
+    def keep(self, which: np.ndarray) -> None:
+        """Leave out the mixtures that have ended."""
+        self.x, self.step, self.depth = self.x[which], self.step[which], self.depth[which]
+        self.moved, self.changed = self.moved[:, which], self.changed[:, which]
+
+    def is_valid(self) -> np.ndarray:
+        """Which differences there are, (memory, A)."""
+        return np.arange(_MEMORY)[:, None] < self.depth
+
+    def extrapolated(self, metric: np.ndarray) -> np.ndarray:
+        """Step (A, D) to where the plain step would vanish; the plain step without a past."""
+        changed = self.changed * self.is_valid()[..., None]
+        weighted = (changed * metric).transpose(1, 0, 2)  # (A, memory, D)
+        gram = weighted @ changed.transpose(1, 2, 0)
+        size = np.trace(gram, axis1=1, axis2=2)[:, None] + np.finfo(float).tiny
+        diagonal = _DAMPING * size + ~self.is_valid().T
+        gram = gram + diagonal[..., None] * np.eye(_MEMORY)
+        share = np.linalg.solve(gram, weighted @ self.step[..., None])  # (A, memory, 1)
+        return self.step - ((self.moved + self.changed).transpose(1, 2, 0) @ share)[..., 0]
+
+    def left(self, metric: np.ndarray) -> np.ndarray:
+        """Smallest 1 − rate of EM in the span of the last moves, (A,); nan without a past.
+
+        Rayleigh quotients: EM's derivative is symmetric in the metric of complete information.
+        Negative where steps grow, as they do near a saddle.
+        """
+        weight = self.is_valid()[..., None] * np.sqrt(metric)
+        moved, changed = self.moved * weight, self.changed * weight
+        length = np.sqrt((moved**2).sum(axis=-1, keepdims=True)) + np.finfo(float).tiny
+        moved, changed = moved / length, changed / length
+        inner = moved.transpose(1, 0, 2)  # (A, memory, D)
+        value, vector = np.linalg.eigh(inner @ moved.transpose(1, 2, 0))
+        is_kept = value > _PARALLEL * value[:, -1:]
+        unit = vector * (is_kept / np.sqrt(np.where(is_kept, value, 1.0)))[:, None, :]
+        slope = -unit.transpose(0, 2, 1) @ (inner @ changed.transpose(1, 2, 0)) @ unit
+        slope = 0.5 * (slope + slope.transpose(0, 2, 1))
+        slope += np.eye(_MEMORY) * np.where(is_kept, 0.0, 2.0)[:, None, :]  # never the smallest
+        return np.where(self.depth > 0, np.linalg.eigvalsh(slope)[:, 0], np.nan)
 
 
 def expectation_maximisation(
@@ -72,6 +209,9 @@ def expectation_maximisation(
     *,
     maxiter: int,
     tol: float,
+    m_step: MStep | None = None,
+    accelerate: bool = True,
+    floor: float | None = None,
     callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
 ) -> Run:
     """Run EM on a stack of mixtures until each converges or ``maxiter`` iterations are done.
@@ -83,8 +223,14 @@ def expectation_maximisation(
         With a leading axis of length G; log-likelihoods must be finite.
     maxiter : int
     tol : float
-        Stop when Aitken's extrapolation promises less than this gain in log-likelihood; 0 never
-        stops.
+        Stop when extrapolation promises less than this gain in log-likelihood; 0 never stops.
+    m_step : MStep, optional
+        `NewtonStep` if None.
+    accelerate : bool
+        Whether to extrapolate.
+    floor : float, optional
+        Give up mixtures that will hardly rise above this log-likelihood, or above the best of
+        the stack.
     callback : callable, optional
         Called after every pass over the table with its number, and the values (A,) and posterior
         weights (A, K) of the mixtures that were still running.
@@ -97,64 +243,176 @@ def expectation_maximisation(
     ------
     NotMonotoneError
         No fraction of a step keeps the log-likelihood from falling beyond round-off.
+
+    References
+    ----------
+    H. F. Walker and P. Ni (2011), Anderson acceleration for fixed-point iterations. N. C.
+    Henderson and R. Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity
+    control for accelerating EM.
     """
+    m_step = m_step or NewtonStep()
     n_mixtures = len(parameters.beta)
+    if not n_mixtures:
+        nothing = np.zeros(0)
+        return Run(parameters, nothing, nothing.astype(int), nothing, nothing.astype(bool))
     active = np.arange(n_mixtures if maxiter > 0 else 0)
-    here, at = parameters, likelihood.expect(parameters)
+    here = parameters
+    at = likelihood.expect(parameters, information=m_step.needs_information)
     value = at.llf - likelihood.penalty_at(here.beta)
     final = Parameters(here.beta.copy(), here.gamma.copy())
     final_value = value.copy()
     n_iter = np.zeros(n_mixtures, dtype=int)
-    gap = np.full(n_mixtures, np.inf)
+    final_gap = np.full(n_mixtures, np.inf)
     converged = np.zeros(n_mixtures, dtype=bool)
-    last_gain = np.full(n_mixtures, np.nan)  # of the active ones
-    proposal = _m_step(likelihood, here, at)
+
+    plain, promise = _plain_step(likelihood, m_step, here, at)
+    history = _History(_coordinates(likelihood, here), plain)
+    step, is_leap = plain.copy(), np.zeros(n_mixtures, dtype=bool)
     n_halved = np.zeros(n_mixtures, dtype=int)
+    wait, next_wait = np.zeros(n_mixtures, dtype=int), np.full(n_mixtures, _FIRST_WAIT)
+    size, slowest = np.ones(n_mixtures), np.full(n_mixtures, np.inf)
     iteration = 0
     while len(active):
         iteration += 1
-        there = likelihood.expect(proposal)
+        proposal = _from_coordinates(likelihood, history.x + step)
+        there = likelihood.expect(proposal, information=m_step.needs_information)
         reached = there.llf - likelihood.penalty_at(proposal.beta)
-        gain = reached - value
         noise = _ROUND_OFF * np.maximum(1.0, np.abs(value))
-        rises = gain >= -noise
+        required = np.where(is_leap, _LEAST_PROMISE * promise, 0.0)
+        rises = reached - value >= required - noise
         if (n_halved[~rises] >= _MAX_HALVINGS).any():
             raise NotMonotoneError
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rate = gain / last_gain
-            ahead = np.where(np.abs(gain) <= noise, 0.0, np.inf)
-            ahead = np.where((rate > 0) & (rate < 1), gain * rate / (1 - rate), ahead)
-        is_whole = n_halved == 0  # the gain of a halved step says nothing about the rate
-        ahead[~is_whole] = np.inf
+        is_whole = ~is_leap & (n_halved == 0) & (size == 1)
+        drowns = rises & is_whole & (np.abs(reached - value) <= noise)
 
-        here = _choose(rises, proposal, here)
-        at = _choose(rises, there, at)
+        here, at = _choose(rises, proposal, here), _choose(rises, there, at)
         value = np.where(rises, reached, value)
-        last_gain = np.where(rises & is_whole, gain, np.nan)
-        n_halved = np.where(rises, 0, n_halved + 1)
-        n_iter[active] += rises
-        gap[active] = np.where(rises, ahead, gap[active])
-        converged[active] = rises & (ahead < tol)
+        plain, promise = _plain_step(likelihood, m_step, here, at)
+        history.forget(~rises | (n_halved > 0))
+        history.append(rises & (n_halved == 0), _coordinates(likelihood, here), plain)
+        metric = _metric(likelihood, at)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = history.left(metric)
+            # a slow direction that the last moves have not followed is still there
+            slowest = np.where(left > 0, np.minimum(left, _FORGET * slowest), slowest)
+            gap = np.where((left > 0) & (promise > 0), promise / slowest, np.inf)
+        gap = np.where(drowns | (promise <= noise), 0.0, gap)
+        n_iter[active] += 1
+        final_gap[active] = gap
+        converged[active] = gap < tol
         final.beta[active], final.gamma[active], final_value[active] = here.beta, here.gamma, value
         if callback is not None:
             callback(iteration, value, at.mass)
 
+        missed = ~rises & is_leap
+        wait = np.where(missed, next_wait, np.maximum(wait - rises, 0))
+        next_wait = np.where(missed, np.minimum(2 * next_wait, _LONGEST_WAIT), next_wait)
+        # steps that had to be halved stay short for a while
+        size = np.where(rises & ~is_leap, np.minimum(1.0, _LENGTHEN * size * 0.5**n_halved), size)
+        n_halved = np.where(rises | is_leap, 0, n_halved + 1)
+        step = np.where((n_halved > 0)[:, None], 0.5 * step, size[:, None] * plain)
+        is_leap = np.zeros(len(active), dtype=bool)
+        if accelerate:
+            is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
+            leap = _no_longer_than_allowed(likelihood, history.extrapolated(metric))
+            step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
-        middle = Parameters(0.5 * (here.beta + proposal.beta), 0.5 * (here.gamma + proposal.gamma))
-        proposal = _choose(rises, _m_step(likelihood, here, at), middle)
-        active, value, last_gain = active[goes_on], value[goes_on], last_gain[goes_on]
-        n_halved, here, proposal = n_halved[goes_on], here[goes_on], proposal[goes_on]
+        if floor is not None:
+            goes_on &= value + _OPTIMISM * gap > max(floor, float(final_value.max()))
+        active, value, promise = active[goes_on], value[goes_on], promise[goes_on]
+        step, is_leap, n_halved = step[goes_on], is_leap[goes_on], n_halved[goes_on]
+        wait, next_wait, here = wait[goes_on], next_wait[goes_on], here[goes_on]
+        size, slowest = size[goes_on], slowest[goes_on]
         at = Expectation(*(getattr(at, field.name)[goes_on] for field in fields(at)))
-    return Run(final, final_value, n_iter, gap, converged)
+        history.keep(goes_on)
+    return Run(final, final_value, n_iter, final_gap, converged)
 
 
-def _m_step(likelihood: MixtureLikelihood, here: Parameters, at: Expectation) -> Parameters:
-    """One Newton step of every weighted logit, and the M-step of the gate."""
-    step = solve_scaled(at.beta_information, at.beta_gradient)
-    length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
-    step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """How every mixture of a search is run.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    m_step : MStep
+    maxiter, tol : int, float
+        For those that are run to the end.
+    callback : callable, optional
+        As in `expectation_maximisation`.
+    """
+
+    likelihood: MixtureLikelihood
+    m_step: MStep
+    maxiter: int
+    tol: float
+    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None
+
+    def with_classes(self, n_classes: int) -> Climb:
+        """Give the same for another number of classes."""
+        return replace(self, likelihood=self.likelihood.with_classes(n_classes))
+
+    def some(self, parameters: Parameters, n_iter: int) -> Run:
+        """Run a few iterations."""
+        return expectation_maximisation(
+            self.likelihood,
+            parameters,
+            maxiter=n_iter,
+            tol=0.0,
+            m_step=self.m_step,
+            callback=self.callback,
+        )
+
+    def to_the_end(self, parameters: Parameters, floor: float | None = None) -> Run:
+        """Run until convergence, or until nothing above the floor can be hoped for."""
+        return expectation_maximisation(
+            self.likelihood,
+            parameters,
+            maxiter=self.maxiter,
+            tol=self.tol,
+            m_step=self.m_step,
+            floor=floor,
+            callback=self.callback,
+        )
+
+
+def _plain_step(
+    likelihood: MixtureLikelihood, m_step: MStep, here: Parameters, at: Expectation
+) -> tuple[np.ndarray, np.ndarray]:
+    """Step of EM in common units (A, D), and the gain that it promises, (A,)."""
+    tastes = _no_longer_than_allowed(
+        likelihood, (m_step.step(likelihood, at) * likelihood.data.exog_scale)
+    )
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
-    return Parameters(here.beta + step, gamma)
+    logits = gamma - here.gamma
+    promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
+    promise += (logits * at.gamma_gradient).sum(axis=(-2, -1))
+    return Parameters(tastes, logits).flat(), 0.5 * promise
+
+
+def _coordinates(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:
+    """Parameters with tastes in utils per standard deviation of an attribute, (A, D)."""
+    return Parameters(parameters.beta * likelihood.data.exog_scale, parameters.gamma).flat()
+
+
+def _from_coordinates(likelihood: MixtureLikelihood, x: np.ndarray) -> Parameters:
+    """Invert `_coordinates`."""
+    parameters = likelihood.unpack(x)
+    return Parameters(parameters.beta / likelihood.data.exog_scale, parameters.gamma)
+
+
+def _no_longer_than_allowed(likelihood: MixtureLikelihood, step: np.ndarray) -> np.ndarray:
+    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units."""
+    length = np.abs(step).max(axis=-1, keepdims=True)
+    return step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
+
+
+def _metric(likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
+    """Rough complete information of every parameter in common units, (A, D)."""
+    share = at.mass / at.mass.sum(axis=-1, keepdims=True)
+    tastes = np.repeat(share, likelihood.data.n_attributes, axis=-1)
+    logits = np.repeat(share[:, 1:], likelihood.data.membership.shape[1], axis=-1)
+    return np.concatenate([tastes, logits], axis=-1)
 
 
 def _choose(mask: np.ndarray, yes: _Record, no: _Record) -> _Record:

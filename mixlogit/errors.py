@@ -22,6 +22,7 @@ __all__ = [
     "MixlogitError",
     "MixlogitWarning",
     "NotMonotoneError",
+    "OneChoiceWarning",
     "UnseenLevelError",
     "close_matches",
     "did_you_mean",
@@ -78,6 +79,10 @@ class ConvergenceWarning(MixlogitWarning):
 
 class DataWarning(MixlogitWarning):
     """The table was accepted, but part of it carries no information or was dropped on request."""
+
+
+class OneChoiceWarning(MixlogitWarning):
+    """Most individuals choose only once, and different classes can look alike."""
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
-from mixlogit.em import Run, expectation_maximisation
+from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
-from mixlogit.starts import Search, search
+from mixlogit.starts import Search, choose_m_step, search
 
 __all__ = ["METHODS", "Fit", "State", "estimate"]
 
@@ -33,9 +34,10 @@ class State:
     iteration : int
         Passes over the table since the search began.
     llf : float
-        Best log-likelihood so far, less the penalty if there is one.
+        Best log-likelihood so far, less the penalty if there is one; −inf while the search runs
+        on a sample of the individuals, or with classes to spare.
     shares : ndarray, shape (K,)
-        Mean posterior class probabilities of the best.
+        Mean posterior class probabilities of the best; nan until there is one.
     """
 
     phase: str
@@ -61,6 +63,9 @@ class Fit:
         Iterations of the winning start.
     n_candidates, n_candidate_iterations : int
         Candidates of the search, and the EM iterations of all of them together.
+    moments : Parameters or None
+        The estimate by the method of moments, before any EM, its classes in order of their
+        share; None where the search made none.
     """
 
     parameters: Parameters
@@ -71,6 +76,7 @@ class Fit:
     n_newton_iter: int
     n_candidates: int
     n_candidate_iterations: int
+    moments: Parameters | None = None
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # the products of a block are too small to share
@@ -122,7 +128,9 @@ def estimate(
 
     def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray) -> None:
         leader = int(value.argmax())
-        watch("em", float(value[leader]), mass[leader])
+        # runs with more classes, or on a sample, only count
+        is_whole = mass.shape[-1] == likelihood.n_classes and np.isclose(mass[leader].sum(), total)
+        watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader])
 
     def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
         watch("newton", at.value, at.mass)
@@ -154,13 +162,17 @@ def estimate(
         params = likelihood.unpack(params).reordered(order).flat()
         evaluation = likelihood.evaluate(params)
     parameters = likelihood.unpack(params)
-    starts = found.table(evaluation.value)
+    starts = found.table(likelihood, evaluation.value)
+    moments = found.moments
+    if moments is not None:
+        mean_share = likelihood.prior(moments).T @ likelihood.weight
+        moments = moments.reordered(np.argsort(-mean_share, kind="stable"))
     certificate = certify(
         likelihood,
         parameters,
         evaluation,
         ended=ended,
-        n_finished=len(starts),
+        n_finished=int((starts["finished"] | starts["is_best"]).sum()),
         n_agree=int(starts["is_best"].sum()),
     )
     return Fit(
@@ -172,6 +184,7 @@ def estimate(
         n_newton_iter=n_newton,
         n_candidates=found.n_candidates,
         n_candidate_iterations=found.n_candidate_iterations,
+        moments=moments,
     )
 
 
@@ -195,7 +208,6 @@ def _single_start(
         nothing = np.zeros(1, dtype=int)
         run = Run(stack, value, nothing, np.array([np.inf]), nothing.astype(bool))
     else:
-        run = expectation_maximisation(
-            likelihood, stack, maxiter=maxiter, tol=tol, callback=callback
-        )
+        m_step = choose_m_step(likelihood, pooled_logit(likelihood))
+        run = Climb(likelihood, m_step, maxiter, tol, callback).to_the_end(stack)
     return Search(run, ("start_params",), 1, int(run.n_iter[0]))

@@ -6,10 +6,11 @@ complete score, given the choices of an individual.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
+import scipy.special
 
 from mixlogit.logit import ChoiceTable
 from mixlogit.membership import Shares, for_design, with_base
@@ -44,14 +45,40 @@ class Parameters:
             [self.beta.reshape(*lead, -1), self.gamma.reshape(*lead, -1)], axis=-1
         )
 
+    def without(self, k: int) -> Parameters:
+        """Take a class away: the odds of the others stay as they are."""
+        rest = np.arange(self.n_classes) != k
+        full = with_base(self.gamma)[..., rest, :]
+        return Parameters(self.beta[..., rest, :], full[..., 1:, :] - full[..., :1, :])
+
+    def split(self, k: int, direction: np.ndarray) -> Parameters:
+        """Put a second class last beside class k, their tastes apart by ± ``direction`` (L,).
+
+        Each has the odds that class k had.
+        """
+        full = with_base(self.gamma)
+        full = np.concatenate([full, full[..., k : k + 1, :]], axis=-2)
+        last = self.beta[..., k : k + 1, :]
+        beta = np.concatenate([self.beta, last + direction], axis=-2)
+        beta[..., k, :] -= direction
+        return Parameters(beta, full[..., 1:, :] - full[..., :1, :])
+
     def reordered(self, order: np.ndarray) -> Parameters:
         """Relabel the classes: new class c is old class ``order[c]``."""
         full = with_base(self.gamma)[..., order, :]
         return Parameters(self.beta[..., order, :], full[..., 1:, :] - full[..., :1, :])
 
-    def __getitem__(self, item: int | np.ndarray | list[int]) -> Parameters:
+    def __getitem__(self, item: int | slice | np.ndarray | list[int]) -> Parameters:
         """Pick mixtures from a stack."""
         return Parameters(self.beta[item], self.gamma[item])
+
+    @classmethod
+    def stack(cls, stacks: Sequence[Parameters]) -> Parameters:
+        """Put stacks one behind the other."""
+        return cls(
+            np.concatenate([one.beta for one in stacks]),
+            np.concatenate([one.gamma for one in stacks]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +91,7 @@ class Expectation:
         Log-likelihood.
     beta_gradient : ndarray, shape (G, K, L)
     beta_information : ndarray, shape (G, K, L, L)
+        (G, K, 0, 0) if no information was wanted.
     gamma_gradient : ndarray, shape (G, K − 1, Q)
     gamma_information : ndarray, shape (G, (K − 1) Q, (K − 1) Q)
     mass : ndarray, shape (G, K)
@@ -127,7 +155,17 @@ class MixtureLikelihood:
         self.membership = for_design(
             data.membership, data.membership_names, float(self.weight.sum())
         )
-        self._ridge = penalty * data.exog_scale**2  # (L,)
+        self.ridge = penalty * data.exog_scale**2  # (L,)
+
+    def with_classes(self, n_classes: int) -> MixtureLikelihood:
+        """Give the likelihood of another number of classes on the same data."""
+        return MixtureLikelihood(self.table, n_classes, self.penalty)
+
+    def sample(self, n: int, rng: np.random.Generator) -> MixtureLikelihood:
+        """Give the likelihood of n individuals drawn at random, as for `ChoiceData.sample`."""
+        return MixtureLikelihood(
+            ChoiceTable(self.data.sample(n, rng)), self.n_classes, self.penalty
+        )
 
     @property
     def n_params(self) -> int:
@@ -160,7 +198,7 @@ class MixtureLikelihood:
         """What the ridge takes off the log-likelihood: (..., K, L) -> (...)."""
         if not self.penalty:
             return np.zeros(beta.shape[:-2])
-        return 0.5 * (self._ridge * beta**2).sum(axis=(-2, -1))
+        return 0.5 * (self.ridge * beta**2).sum(axis=(-2, -1))
 
     def _log_prior(self, gamma: np.ndarray) -> Callable[[slice], np.ndarray]:
         """Log class probabilities of some individuals; found once where all have the same."""
@@ -170,7 +208,7 @@ class MixtureLikelihood:
         return lambda individuals: once
 
     def expect(self, parameters: Parameters, *, information: bool = True) -> Expectation:
-        """E-step of a stack of mixtures in one pass over the table.
+        """E-step of a stack of mixtures, in one pass over the table for as many as its size allows.
 
         Parameters
         ----------
@@ -184,8 +222,17 @@ class MixtureLikelihood:
         Expectation
             Of the penalised log-likelihood, if there is a penalty; ``llf`` is without it.
         """
+        at_once = max(self.table.columns_at_once // self.n_classes, 1)
+        n_mixtures = len(parameters.beta)
+        if n_mixtures > at_once:
+            starts = range(0, n_mixtures, at_once)
+            some = [
+                self.expect(parameters[i : i + at_once], information=information) for i in starts
+            ]
+            names = [field.name for field in fields(Expectation)]
+            return Expectation(*(np.concatenate([getattr(e, n) for e in some]) for n in names))
         beta, gamma = parameters.beta, parameters.gamma
-        n_mixtures, n_classes, n_attributes = beta.shape
+        _, n_classes, n_attributes = beta.shape
         z, n_covariates = self.membership.z, gamma.shape[-1]
         llf = np.zeros(n_mixtures)
         mass = np.zeros((n_mixtures, n_classes))
@@ -206,16 +253,16 @@ class MixtureLikelihood:
             posterior *= weight
             mass += posterior.sum(axis=-1)
             gamma_gradient += (surprise * weight) @ z[individuals]
-            if information:
-                gamma_information += _gate_information(prior[:, 1:], weight, z[individuals])
+            gamma_information += _gate_information(prior[:, 1:], weight, z[individuals])
             return posterior.reshape(n_mixtures * n_classes, -1)
 
         sweep = self.table.sweep(beta.reshape(-1, n_attributes), weigh, curvature=information)
         gradient = sweep.gradient.reshape(beta.shape)
-        curvature = sweep.curvature.reshape(*beta.shape, n_attributes)
+        curvature = sweep.curvature.reshape(n_mixtures, n_classes, *sweep.curvature.shape[1:])
         if self.penalty:
-            gradient = gradient - self._ridge * beta
-            curvature = curvature + np.diag(self._ridge)
+            gradient = gradient - self.ridge * beta
+        if self.penalty and information:
+            curvature = curvature + np.diag(self.ridge)
         return Expectation(llf, gradient, curvature, gamma_gradient, gamma_information, mass)
 
     def evaluate(self, params: np.ndarray) -> Evaluation:
@@ -273,9 +320,9 @@ class MixtureLikelihood:
         complete_information = np.zeros_like(covariance)
         for k in range(n_classes):
             tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-            complete_information[tastes, tastes] = sweep.curvature[k] + np.diag(self._ridge)
+            complete_information[tastes, tastes] = sweep.curvature[k] + np.diag(self.ridge)
         complete_information[n_tastes:, n_tastes:] = gamma_information
-        score_sum[:n_tastes] -= (self._ridge * beta).ravel()
+        score_sum[:n_tastes] -= (self.ridge * beta).ravel()
         hessian = covariance - complete_information
         return Evaluation(
             value=llf - float(self.penalty_at(beta)),
@@ -292,6 +339,22 @@ class MixtureLikelihood:
         log_prior = self.membership.log_prior(parameters.gamma, slice(None))
         log_mixture, posterior = _posterior(log_f, log_prior)
         return log_mixture, posterior.T
+
+    def without_each(self, parameters: Parameters) -> np.ndarray:
+        """Penalised log-likelihood of one mixture when a class is taken away, for each, (K,).
+
+        The probabilities of the classes that are left are scaled up to one.
+        """
+        n_classes = parameters.n_classes
+        log_prior = self.membership.log_prior(parameters.gamma, slice(None))  # (K, N) or (K, 1)
+        joint = self.table.log_likelihoods(parameters.beta) + log_prior
+        out = np.empty(n_classes)
+        for k in range(n_classes):
+            rest = np.arange(n_classes) != k
+            log_f = scipy.special.logsumexp(joint[rest], axis=0)
+            log_f -= scipy.special.logsumexp(log_prior[rest], axis=0)
+            out[k] = log_f @ self.weight - self.penalty_at(parameters.beta[rest])
+        return out
 
     def prior(self, parameters: Parameters) -> np.ndarray:
         """Class probabilities of each individual before it chooses, (N, K)."""

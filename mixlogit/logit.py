@@ -22,12 +22,14 @@ import scipy.sparse
 
 from mixlogit.choices import ChoiceData
 
-__all__ = ["ChoiceTable", "Sweep"]
+__all__ = ["Alternatives", "ChoiceTable", "Occasions", "Sweep"]
 
 _CACHE_BYTES = 1 << 21  # scratch of one block, near the size of the second-level cache
 _COLUMNS = 16  # columns of coefficients that a block is sized for
 _MIN_ROWS, _MAX_ROWS = 256, 8192
 _KEEP_BYTES = 1 << 23  # tables up to this size keep their blocks between sweeps
+_SCRATCH_BYTES = 1 << 22  # a sweep may take this much, however small the table
+_SCRATCH_ARRAYS = 4  # of (columns, rows of a block), in a sweep
 _MEAN_SLOTS = 16.0  # choice sets up to this mean size are laid out by slots
 
 Weigh = Callable[[np.ndarray, slice], np.ndarray]
@@ -241,6 +243,89 @@ class _Block:
             first = self.individuals.start
             yield slice(first + i, first + stop), observed[:, None, :] - expected
 
+    def expectation(self, beta: np.ndarray, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+        """Choice probabilities (M, rows), and means (M, L, situations) of centred attributes."""
+        prob = self.log_probabilities(beta, parts)
+        np.exp(prob, out=prob)
+        mean = np.zeros((*beta.shape, self.n_situations))
+        for rows, exog in parts:
+            self.layout.add_means(prob, rows, exog, mean)
+        return prob, mean
+
+    def occasions(self, mean: np.ndarray) -> Iterator[Occasions]:
+        """Yield the choices of some individuals, given the means (L, situations)."""
+        expected = np.ascontiguousarray((self.centre() + mean).T)  # (situations, L)
+        # not the step of the block: a table of few rows may be shared by many individuals
+        step = int(np.clip(_CACHE_BYTES // (32 * len(mean)), _MIN_ROWS, _MAX_ROWS))
+        ends = np.append(self.entry_start, len(self.entry_row))
+        i = 0
+        while i < self.n_individuals:
+            stop = max(int(np.searchsorted(ends, ends[i] + step, side="right")) - 1, i + 1)
+            which = slice(ends[i], ends[stop])
+            score = self.exog[self.entry_row[which]] - expected[self.entry_situation[which]]
+            first = self.individuals.start
+            yield Occasions(
+                slice(first + i, first + stop),
+                self.entry_start[i:stop] - ends[i],
+                self.entry_count[which],
+                score,
+            )
+            i = stop
+
+    def alternatives(
+        self, prob: np.ndarray, mean: np.ndarray, mass: np.ndarray, parts: Parts
+    ) -> Iterator[Alternatives]:
+        """Yield some rows, given probabilities (rows,), means (L, situations) and their mass."""
+        place = np.arange(self.n_situations, dtype=float)
+        owner = self.layout.combine(
+            np.add, np.zeros(self.n_rows), place, out=np.empty(self.n_rows)
+        ).astype(np.intp)
+        for rows, exog in parts:
+            deviation = exog - mean[:, owner[rows]]
+            yield Alternatives(deviation.T, prob[rows], mass[owner[rows]])
+
+
+@dataclass(frozen=True, eq=False)
+class Occasions:
+    """The choices of some individuals: one entry per individual and row that it chose.
+
+    Parameters
+    ----------
+    individuals : slice
+        Which of the N individuals; all their choices are here.
+    start : ndarray of int, shape (n,)
+        Where the entries of each individual begin.
+    count : ndarray, shape (E,)
+        How many choices of its individual an entry stands for.
+    score : ndarray, shape (E, L)
+        Attributes of the chosen row less the mean of its situation under the logit, in the units
+        of the attributes: the score of one of these choices.
+    """
+
+    individuals: slice
+    start: np.ndarray
+    count: np.ndarray
+    score: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Alternatives:
+    """Some rows of the table under a logit.
+
+    Parameters
+    ----------
+    deviation : ndarray, shape (r, L)
+        Attributes less the mean of their situation under the logit.
+    probability : ndarray, shape (r,)
+        Choice probability.
+    mass : ndarray, shape (r,)
+        Weight of the choices made in the situation of each row.
+    """
+
+    deviation: np.ndarray
+    probability: np.ndarray
+    mass: np.ndarray
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -251,8 +336,8 @@ class Sweep:
     gradient : ndarray, shape (M, L)
         Sum over individuals of weight times score, for each column of coefficients.
     curvature : ndarray, shape (M, L, L)
-        Sum of weight times information, the negative Hessian of the weighted logit; zeros when it
-        was not asked for.
+        Sum of weight times information, the negative Hessian of the weighted logit; of shape
+        (M, 0, 0) when it was not asked for.
     """
 
     gradient: np.ndarray
@@ -313,6 +398,13 @@ class ChoiceTable:
             yield _Block(data, slice(int(opens[i]), int(opens[j])), situations, step, layout)
             i = j
 
+    @property
+    def columns_at_once(self) -> int:
+        """Columns of coefficients whose scratch takes no more than half of the attributes."""
+        largest = max(block.n_rows for block in self._blocks)
+        budget = max(_SCRATCH_BYTES, self.data.exog.nbytes // 2)
+        return max(int(budget / (8 * _SCRATCH_ARRAYS * largest)), 1)
+
     def sweep(
         self,
         beta: np.ndarray,
@@ -342,8 +434,8 @@ class ChoiceTable:
         """
         n_columns, n_attributes = beta.shape
         gradient = np.zeros((n_columns, n_attributes))
-        within = np.zeros((n_columns, self.n_pairs))
-        between = np.zeros((n_columns, n_attributes, n_attributes))
+        within = np.zeros((n_columns, self.n_pairs if curvature else 0))
+        between = np.zeros((n_columns, *2 * [n_attributes if curvature else 0]))
         for block, parts in self._walk():
             log_prob = block.log_probabilities(beta, parts)  # (M, rows)
             weight = weigh(block.log_likelihoods(log_prob), block.individuals)
@@ -365,7 +457,7 @@ class ChoiceTable:
             if collect is not None:
                 for individuals, score in block.scores(mean):
                     collect(score, individuals)
-        return Sweep(gradient, within[:, self._unpack] - between)
+        return Sweep(gradient, within[:, self._unpack] - between if curvature else between)
 
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
         """Log-probability of the choices of each individual under each column.
@@ -382,6 +474,45 @@ class ChoiceTable:
         for block, parts in self._walk():
             out[:, block.individuals] = block.log_likelihoods(block.log_probabilities(beta, parts))
         return out
+
+    def occasions(self, beta: np.ndarray) -> Iterator[Occasions]:
+        """Pass over the table once and yield every choice with its score.
+
+        Counts are not expanded: choices of the same row by the same individual are one entry.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (L,)
+            Coefficients of the logit at which scores are taken.
+
+        Yields
+        ------
+        Occasions
+            Of consecutive individuals, as many as fit the cache, and one at least.
+        """
+        for block, parts in self._walk():
+            _, mean = block.expectation(beta[None], parts)
+            yield from block.occasions(mean[0])
+
+    def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
+        """Pass over the table once and yield every row, in no particular order.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (L,)
+            Coefficients of the logit that gives means and probabilities.
+        weight : ndarray, shape (N,)
+            Weight of the choices of each individual.
+
+        Yields
+        ------
+        Alternatives
+            As many rows as fit the cache.
+        """
+        for block, parts in self._walk():
+            prob, mean = block.expectation(beta[None], parts)
+            mass = block.situation_mass(weight[None, block.individuals])
+            yield from block.alternatives(prob[0], mean[0], mass[0], parts)
 
     def _walk(self) -> Iterator[tuple[_Block, Parts]]:
         """Yield blocks with their parts, which may be passed over more than once."""

@@ -14,6 +14,7 @@ from statsmodels.base.data import PandasData
 from statsmodels.base.model import LikelihoodModel
 
 from mixlogit.arrays import ArrayTable
+from mixlogit.candidates import pooled_logit
 from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame
 from mixlogit.errors import ArgumentError, ConvergenceWarning
@@ -22,6 +23,7 @@ from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
 from mixlogit.membership import for_design
+from mixlogit.moments import LatentMoments, latent_moments
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
 
 __all__ = ["MixedMultinomialLogit"]
@@ -376,13 +378,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         ----------
         start_params : array_like, shape (D,), or results, optional
             A single start, in the order of `param_names`; no others are tried.
-        init : {"auto", "random"}
-            How starts are found. "auto": random partitions of the individuals, k-means on their
-            scores, and noise around the logit with one class; pairs of classes of the best are
-            then merged and others split until nothing better is found. "random": random
-            partitions and noise alone.
+        init : {"auto", "moments", "subspace", "random"}
+            How starts are found. "auto": latent moments where the data allow them, draws in their
+            subspace, clusters of the individuals' scores and random partitions, most of them with
+            two classes to spare that are taken away again; the best is then improved on by
+            splitting and removing classes until nothing better is found. With many individuals
+            all this runs on a random sample of them, and the best of it on all. The others are
+            one kind alone: atoms of the latent moments; draws in their subspace; random
+            partitions and noise.
         n_starts : int, optional
-            Candidates, 16 by default. They run together for a few EM iterations; the better ones
+            Candidates, 8 by default. They run together for a few EM iterations; the better ones
             go on.
         method : {"em-newton", "em", "newton"}
             EM from the starts and Newton steps with the exact Hessian to the end; EM alone; or
@@ -416,6 +421,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         -----
         ConvergenceWarning
             The fit did not end at a certified maximum; the message says where it ended.
+        OneChoiceWarning
+            Individuals choose once, from choice sets of their own: weak identification.
         """
         if not (isinstance(maxiter, (int, np.integer)) and maxiter >= 1):
             raise ArgumentError(f"maxiter={maxiter!r} must be a whole number of at least 1.")
@@ -459,6 +466,32 @@ class MixedMultinomialLogit(LikelihoodModel):
             return None
         flat = getattr(start_params, "params", start_params)
         return likelihood.unpack(self._params(flat))
+
+    def latent_moments(self, base: Any = None) -> LatentMoments:
+        """Moments of the distribution of tastes, before any likelihood of a mixture.
+
+        `mixlogit.atoms` turns them into tastes and shares, and `mixlogit.atoms.subspace` shows
+        the eigenvalues of the second moments: as many as are clearly positive, and one, is what
+        the data say of the number of classes.
+
+        Parameters
+        ----------
+        base : array_like, shape (L,), optional
+            Tastes that the moments are taken around, utils per unit of each attribute; the logit
+            with one class if None.
+
+        Returns
+        -------
+        LatentMoments
+        """
+        likelihood = self.likelihood()
+        around = pooled_logit(likelihood) if base is None else np.asarray(base, dtype=float)
+        if around.shape != (self.choices.n_attributes,):
+            raise ArgumentError(
+                f"base has shape {around.shape}, but the model has {self.choices.n_attributes} "
+                f"attributes: {', '.join(self.choices.exog_names[:4])}, ..."
+            )
+        return latent_moments(likelihood.table, likelihood.weight, around)
 
     # -- prediction ------------------------------------------------------------------------------
 
@@ -516,7 +549,8 @@ def _progress(callback: Callable[[State], None] | None) -> Callable[[State], Non
 
     def show(state: State) -> None:
         shares = " ".join(f"{share:.3f}" for share in state.shares)
-        line = f"\r{state.phase} {state.iteration:4d}  llf {state.llf:.4f}  shares {shares}"
+        found = f"llf {state.llf:.4f}  shares {shares}" if np.isfinite(state.llf) else "searching"
+        line = f"\r{state.phase} {state.iteration:4d}  {found}"
         print(line.ljust(78), end="", file=sys.stderr, flush=True)
         if callback is not None:
             callback(state)

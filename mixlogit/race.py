@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mixlogit.em import Run, expectation_maximisation
-from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.em import Climb, Run
+from mixlogit.likelihood import Parameters
 
 __all__ = ["SAME_OPTIMUM", "Race", "race"]
 
@@ -17,7 +17,7 @@ SAME_OPTIMUM = 0.01  # log-likelihoods this close belong to one optimum
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """The mixtures that finished a race, best first.
+    """The mixtures that reached the last lap of a race, best first.
 
     Parameters
     ----------
@@ -34,27 +34,25 @@ class Race:
 
 
 def race(
-    likelihood: MixtureLikelihood,
+    climb: Climb,
     parameters: Parameters,
     rungs: Sequence[tuple[int, int]],
     *,
-    maxiter: int,
-    tol: float,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    floor: float = -np.inf,
 ) -> Race:
     """Run EM on a stack of mixtures, of which fewer and fewer go on.
 
+    On the last lap, those give up that fall behind the best for good.
+
     Parameters
     ----------
-    likelihood : MixtureLikelihood
+    climb : Climb
     parameters : Parameters
         Candidates, with a leading axis.
     rungs : sequence of (int, int)
         After how many further iterations how many of the best go on.
-    maxiter, tol : int, float
-        For those that finish, as in `expectation_maximisation`.
-    callback : callable, optional
-        As in `expectation_maximisation`.
+    floor : float
+        Log-likelihood that is known to be reached.
 
     Returns
     -------
@@ -66,15 +64,11 @@ def race(
     for length, n_kept in rungs:
         if len(index) <= n_kept:
             continue
-        run = expectation_maximisation(
-            likelihood, parameters, maxiter=length, tol=0.0, callback=callback
-        )
+        run = climb.some(parameters, length)
         work += int(run.n_iter.sum())
         best = np.argsort(-run.value, kind="stable")[:n_kept]
         parameters, index, n_iter = run.parameters[best], index[best], (n_iter + run.n_iter)[best]
-    run = expectation_maximisation(
-        likelihood, parameters, maxiter=maxiter, tol=tol, callback=callback
-    )
+    run = climb.to_the_end(parameters, floor)
     work += int(run.n_iter.sum())
     run = Run(run.parameters, run.value, run.n_iter + n_iter, run.gap, run.converged)
     best = np.argsort(-run.value, kind="stable")

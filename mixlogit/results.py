@@ -11,6 +11,7 @@ from scipy import stats
 from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
 
+from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate
 from mixlogit.covariance import covariance
 from mixlogit.errors import ArgumentError
@@ -25,7 +26,6 @@ from mixlogit.postestimation import (
     share_gradient,
     share_intervals,
 )
-from mixlogit.starts import pooled_logit
 from mixlogit.summary import Block, Summary, coefficient_table
 
 if TYPE_CHECKING:
@@ -68,7 +68,13 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
     df_model, df_resid : int
         Number of parameters; individuals less parameters.
     starts : DataFrame
-        One row per finished start: log-likelihood, iterations, origin, whether it is the best.
+        One row per start that reached the last lap of the search, best first: ``llf``, where EM
+        left it; ``em_iterations``; ``origin``, the kind of candidate; ``finished``, false if it
+        gave up behind a better one; ``is_best``, whether it leads to the best optimum.
+    moment_params : Series or None
+        The estimate by the method of moments, before any EM, with the names of ``params``; can be
+        passed as ``start_params``. None where the search made none: with two choices or fewer
+        by most individuals, more classes than attributes and one, or ``start_params``.
     converged : bool
         Whether the estimates are a certified maximum; `certificate` says what else.
     mle_retvals, mle_settings : dict
@@ -108,6 +114,11 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         self.df_model = len(self.params)
         self.df_resid = self.nobs - self.df_model
         self.starts = fit.starts
+        self.moment_params = (
+            None
+            if fit.moments is None
+            else pd.Series(fit.moments.flat(), index=model.param_names, name="moment_params")
+        )
         self.converged = fit.certificate.converged
         self.mle_settings = settings
         self.mle_retvals = {

@@ -1,123 +1,240 @@
-"""Better optima near a good one: merge two classes that overlap, split one that is mixed.
+"""Better optima near a good one: split a class, let all settle, take another away.
 
 A local maximum of a mixture often has two classes where one would do, and one class where two are
-needed. Merging the former and splitting the latter keeps K and jumps over the ridge between.
+needed. With one class more there is room to leave it: each class is split in turn, all K + 1
+classes adjust, and then the class that is missed least is removed.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import scipy.optimize
 
-from mixlogit.em import Run
+from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.membership import with_base
-from mixlogit.race import SAME_OPTIMUM, race
+from mixlogit.race import SAME_OPTIMUM, Race, race
 
-__all__ = ["improve"]
+__all__ = ["improve", "shrink"]
 
-_PROPOSALS = 60
-_SHORT, _LONG = 5, 20  # EM iterations for all proposals, and for the better half of them
+_SETTLE = 12  # EM iterations of all splits
+_REMOVALS = 2  # per split
+_RUNGS = (4, 10)  # EM iterations of the proposals, and of the better third
 _FINALISTS = 2
-_MAX_ROUNDS = 10
+_SHAKES = 4
+_SHAKE = 4.0  # standard errors, if the classes were observed
+_SHAKE_RUNGS = (6, 6)
+_MANY_CLASSES = 6  # from which local optima abound, and every move is tried
+_RIVAL = 3.0  # log-likelihood between optima that data of this size hardly tell apart
+_SOURCES = 2  # of the best distinct optima, how many are improved on
+_MAX_SOURCES = 20
+_NEAR = 4.0  # squared standard errors, if the classes were observed, of all tastes together
+_LEAST_EXCESS = 0.05  # of the variance of scores, relative to their information
 
 
-def improve(
-    likelihood: MixtureLikelihood,
-    best: Run,
-    *,
-    maxiter: int,
-    tol: float,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
-) -> tuple[list[Run], int]:
-    """Split and merge classes, in rounds, until a round finds nothing better.
+def improve(climb: Climb, best: Run, rng: np.random.Generator) -> tuple[list[Run], int]:
+    """Move classes about in rounds, until nothing better than the best optimum is found.
+
+    The best optimum is tried with splits along the direction in which tastes vary most. With many
+    classes, or a rival of nearly its log-likelihood, it is tried along the second one as well, and
+    shaken, and the next best optimum is tried too.
 
     Parameters
     ----------
-    likelihood : MixtureLikelihood
+    climb : Climb
     best : Run
         Finished mixtures, best first.
-    maxiter, tol : int, float
-        For the EM runs of the finalists of each round.
-    callback : callable, optional
-        As in `expectation_maximisation`.
+    rng : numpy.random.Generator
 
     Returns
     -------
     runs : list of Run
-        The finished proposals of each round; nothing with two classes, where a merger leaves
-        nothing to split.
+        The finalists of each round; nothing with two classes.
     n_iterations : int
-        EM iterations of all proposals together.
+        EM iterations of all proposals together, those with K + 1 classes in proportion.
     """
     finished: list[Run] = []
-    n_iterations = 0
-    while likelihood.n_classes > 2 and len(finished) < _MAX_ROUNDS:
-        parameters = _proposals(likelihood, best.parameters[0])
-        n_better = (len(parameters.beta) + 1) // 2
-        heat = race(
-            likelihood,
-            parameters,
-            ((_SHORT, n_better), (_LONG, _FINALISTS)),
-            maxiter=maxiter,
-            tol=tol,
-            callback=callback,
+    work = 0.0
+    explored: list[_Optimum] = []
+    while climb.likelihood.n_classes > 2 and len(explored) < _MAX_SOURCES:
+        known = Run.stack([best, *finished])
+        is_hard = climb.likelihood.n_classes >= _MANY_CLASSES or _has_rival(known)
+        source = _next_source(
+            known.value, [one.value for one in explored], _SOURCES if is_hard else 1
         )
-        finished.append(heat.run)
-        n_iterations += heat.n_iterations
-        if heat.run.value[0] <= best.value[0] + SAME_OPTIMUM:
+        if source is None:
             break
-        best = heat.run
-    return finished, n_iterations
+        top = float(known.value.max())
+        here = _Optimum.at(climb.likelihood, known.parameters[source], known.value[source])
+        explored.append(here)
+        moves = [partial(_split_and_remove, rank=0)]
+        if is_hard and top - here.value < SAME_OPTIMUM:
+            moves += [partial(_split_and_remove, rank=1), partial(_shake, rng=rng)]
+        for move in moves:
+            heat, n_iter = move(climb, explored, top)
+            work += n_iter
+            finished.append(heat.run)
+            if heat.run.value.max(initial=-np.inf) > top + SAME_OPTIMUM:
+                break
+    return finished, round(work)
 
 
-def _proposals(likelihood: MixtureLikelihood, parameters: Parameters) -> Parameters:
-    """Mixtures with one pair merged and one class split, the most promising ones first.
+@dataclass(frozen=True, eq=False)
+class _Optimum:
+    """A maximum, and the complete information on the tastes of its classes, (K, L, L)."""
 
-    What a split gains and what a merger costs are both guessed in units of log-likelihood.
+    parameters: Parameters
+    value: float
+    information: np.ndarray
+
+    @classmethod
+    def at(cls, likelihood: MixtureLikelihood, parameters: Parameters, value: float) -> _Optimum:
+        """Find the information at a maximum."""
+        stack = Parameters(parameters.beta[None], parameters.gamma[None])
+        return cls(parameters, float(value), likelihood.expect(stack).beta_information[0])
+
+    def is_near(self, parameters: Parameters) -> bool:
+        """Whether a mixture is this one but for the order of the classes and a little more."""
+        apart = parameters.beta[:, None, :] - self.parameters.beta  # (K, K, L)
+        distance = (apart[..., None, :] @ self.information @ apart[..., None])[..., 0, 0]
+        return bool(distance[scipy.optimize.linear_sum_assignment(distance)].sum() < _NEAR)
+
+    def shaken(self, n: int, rng: np.random.Generator) -> Parameters:
+        """Move all tastes by a few standard errors at random."""
+        value, vector = np.linalg.eigh(self.information)
+        value = np.maximum(value, 1e-8 * value[..., -1:] + np.finfo(float).tiny)
+        draws = rng.standard_normal((n, *value.shape)) * _SHAKE / np.sqrt(value)
+        beta = self.parameters.beta + (vector @ draws[..., None])[..., 0]
+        return Parameters(beta, np.repeat(self.parameters.gamma[None], n, axis=0))
+
+
+def _has_rival(known: Run) -> bool:
+    """Whether an optimum other than the best is hardly worse."""
+    behind = known.value.max() - known.value[known.converged]
+    return bool(((behind >= SAME_OPTIMUM) & (behind < _RIVAL)).any())
+
+
+def _next_source(value: np.ndarray, explored: list[float], n_sources: int) -> int | None:
+    """Best of the leading optima that no round has begun from."""
+    n_passed = 0
+    last = np.inf
+    for i in np.argsort(-value, kind="stable"):
+        if last - value[i] < SAME_OPTIMUM:
+            continue
+        last = value[i]
+        if all(abs(last - done) >= SAME_OPTIMUM for done in explored):
+            return int(i)
+        n_passed += 1
+        if n_passed == n_sources:
+            break
+    return None
+
+
+def _split_and_remove(
+    climb: Climb, explored: list[_Optimum], floor: float, rank: int
+) -> tuple[Race, float]:
+    """Split each class in turn, let all classes settle, and remove another one."""
+    n_classes = climb.likelihood.n_classes
+    more = climb.with_classes(n_classes + 1)
+    run = more.some(_splits(climb.likelihood, explored[-1].parameters, rank), _SETTLE)
+    proposals = _removals(more.likelihood, run)
+    heat = _contest(climb, proposals, _RUNGS, explored, floor)
+    return heat, heat.n_iterations + float(run.n_iter.sum()) * (n_classes + 1) / n_classes
+
+
+def _shake(
+    climb: Climb, explored: list[_Optimum], floor: float, rng: np.random.Generator
+) -> tuple[Race, float]:
+    """Move the tastes of all classes at random, out of a small hollow."""
+    shaken = explored[-1].shaken(_SHAKES, rng)
+    heat = _contest(climb, shaken, _SHAKE_RUNGS, explored, floor)
+    return heat, heat.n_iterations
+
+
+def _contest(
+    climb: Climb,
+    parameters: Parameters,
+    rungs: tuple[int, int],
+    explored: list[_Optimum],
+    floor: float,
+) -> Race:
+    """Let proposals race; those that return to an optimum they came from leave the race."""
+    work = 0
+    kept = (max(len(parameters.beta) // 3, _FINALISTS), _FINALISTS)
+    for length, n_kept in zip(rungs, kept, strict=True):
+        run = climb.some(parameters, length)
+        work += int(run.n_iter.sum())
+        new = [
+            i
+            for i in np.argsort(-run.value, kind="stable")
+            if not any(one.is_near(run.parameters[i]) for one in explored)
+        ]
+        parameters = run.parameters[new[:n_kept]]
+    heat = race(climb, parameters, (), floor=floor)
+    return Race(heat.run, heat.index, heat.n_iterations + work)
+
+
+def _removals(likelihood: MixtureLikelihood, run: Run) -> Parameters:
+    """Take away the classes that are missed least, one at a time, best first."""
+    found = []
+    for g in range(len(run.value)):
+        parameters = run.parameters[g]
+        left = likelihood.without_each(parameters)
+        for k in np.argsort(-left, kind="stable")[:_REMOVALS]:
+            found.append((left[k], parameters.without(int(k))))
+    found.sort(key=lambda pair: -pair[0])
+    return _stack([parameters for _, parameters in found])
+
+
+def _stack(mixtures: list[Parameters]) -> Parameters:
+    """Put single mixtures in a stack."""
+    return Parameters(np.array([p.beta for p in mixtures]), np.array([p.gamma for p in mixtures]))
+
+
+def shrink(climb: Climb, parameters: Parameters, first: int, each: int) -> tuple[Run, float]:
+    """Run mixtures with classes to spare, and take these away one at a time.
+
+    Parameters
+    ----------
+    climb : Climb
+        Of the likelihood with as many classes as are wanted.
+    parameters : Parameters
+        A stack with more classes.
+    first, each : int
+        EM iterations before the first removal, and after each.
+
+    Returns
+    -------
+    run : Run
+    n_iterations : float
+        EM iterations of all, in proportion to their classes.
     """
-    posterior = likelihood.posterior(parameters)[1]  # (N, K)
-    mass = likelihood.weight @ posterior
-    information, excess, direction = _heterogeneity(likelihood, parameters, posterior, mass)
-    gain = 0.5 * mass * (excess - np.log1p(excess))  # likelihood ratio of normal scores
-    variance = np.linalg.pinv(information, hermitian=True)
-    moves = []
-    for a, b in itertools.combinations(range(parameters.n_classes), 2):
-        apart = parameters.beta[a] - parameters.beta[b]
-        precision = np.linalg.pinv(variance[a] + variance[b], hermitian=True)
-        cost = 0.5 * apart @ precision @ apart
-        moves += [(gain[c] - cost, a, b, c) for c in range(len(mass)) if c not in (a, b)]
-    moves.sort(key=lambda move: -move[0])
-
-    full = with_base(parameters.gamma)
-    beta, gamma = [], []
-    for _, a, b, c in moves[:_PROPOSALS]:
-        tastes, logits = parameters.beta.copy(), full.copy()
-        share = mass[a] / (mass[a] + mass[b])
-        tastes[a] = share * parameters.beta[a] + (1 - share) * parameters.beta[b]
-        logits[a] = full[a] if share > 0.5 else full[b]
-        tastes[b] = parameters.beta[c] - direction[c]
-        tastes[c] = parameters.beta[c] + direction[c]
-        logits[b] = full[c]
-        beta.append(tastes)
-        gamma.append(logits[1:] - logits[:1])
-    return Parameters(np.array(beta), np.array(gamma))
+    wanted, n_classes = climb.likelihood.n_classes, parameters.n_classes
+    more = climb.with_classes(n_classes)
+    run = more.some(parameters, first)
+    work = run.n_iter.sum() * n_classes / wanted
+    while n_classes > wanted:
+        fewer = [
+            run.parameters[g].without(int(more.likelihood.without_each(run.parameters[g]).argmax()))
+            for g in range(len(run.value))
+        ]
+        n_classes -= 1
+        more = climb.with_classes(n_classes)
+        run = more.some(_stack(fewer), each)
+        work += run.n_iter.sum() * n_classes / wanted
+    return run, float(work)
 
 
-def _heterogeneity(
-    likelihood: MixtureLikelihood, parameters: Parameters, posterior: np.ndarray, mass: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information of each class, how much its tastes vary, and one standard deviation of that.
+def _splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int) -> Parameters:
+    """Split each class along the direction in which the tastes of its individuals vary most.
 
-    Shapes (K, L, L), (K,) and (K, L).
-
-    If all individuals of a class had its tastes, the covariance of their scores would be their
-    information. The largest eigenvalue in excess of that is the variance of tastes along its
-    eigenvector, in units in which the mean information of an individual is one.
+    Or, with rank 1, along the direction in which they vary most but for that one.
     """
+    posterior = likelihood.posterior(parameters)[1]
     n_classes, n_attributes = parameters.beta.shape
+    mass = posterior.T @ likelihood.weight
     outer = np.zeros((n_classes, n_attributes, n_attributes))
 
     def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
@@ -128,15 +245,28 @@ def _heterogeneity(
         np.add(outer, np.einsum("nk,nkl,nkm->klm", own, score, score, optimize=True), out=outer)
 
     information = likelihood.table.sweep(parameters.beta, weigh, collect=collect).curvature
-    excess, direction = np.zeros(n_classes), np.zeros((n_classes, n_attributes))
+    found = []
     for k in range(n_classes):
-        value, vector = np.linalg.eigh(information[k])
-        keep = value > 1e-10 * value[-1]
-        if mass[k] <= 0 or not keep.any():
-            continue
-        whiten = vector[:, keep] / np.sqrt(value[keep])  # (L, kept)
-        spread, along = np.linalg.eigh(whiten.T @ outer[k] @ whiten)
-        excess[k] = max(spread[-1] - 1, 0.0)
-        direction[k] = whiten @ along[:, -1] * np.sqrt(mass[k] * excess[k])
-    length = np.abs(direction * likelihood.data.exog_scale).max(axis=1, keepdims=True)
-    return information, excess, direction / np.maximum(length, 1.0)
+        direction = _heterogeneity(information[k], outer[k], mass[k], rank)
+        length = np.abs(direction * likelihood.data.exog_scale).max()
+        found.append(parameters.split(k, direction / max(length, 1.0)))
+    return _stack(found)
+
+
+def _heterogeneity(
+    information: np.ndarray, outer: np.ndarray, mass: float, rank: int
+) -> np.ndarray:
+    """One standard deviation of tastes along a direction in which they vary much, (L,).
+
+    If all individuals of a class had its tastes, the covariance of their scores would be their
+    information. Eigenvalues in excess of one are the variance of tastes along the eigenvectors,
+    in units in which the mean information of an individual is one.
+    """
+    value, vector = np.linalg.eigh(information)
+    keep = value > 1e-10 * value[-1]
+    if mass <= 0 or rank >= keep.sum():
+        return np.zeros(len(value))
+    whiten = vector[:, keep] / np.sqrt(value[keep])  # (L, kept)
+    spread, along = np.linalg.eigh(whiten.T @ outer @ whiten)
+    excess = max(spread[-1 - rank] - 1, _LEAST_EXCESS)
+    return whiten @ along[:, -1 - rank] * np.sqrt(mass * excess)

@@ -1,35 +1,57 @@
-"""Where to begin: candidates of several kinds, and successive halving among them.
+"""The search for the global optimum: a pool of starts of every kind, a race, and improvements.
 
-All candidates run together, their coefficient columns side by side, a few EM iterations at a time;
-after each rung only the better half goes on.
+Candidates of several kinds run together for a few EM iterations, their coefficient columns side
+by side; the better ones go on. Most begin with two classes too many and lose the least needed
+ones on the way: a mixture with classes to spare has fewer local maxima. What wins is improved on
+by splitting and removing classes until nothing better is found.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.vq import kmeans2
 
-from mixlogit.em import Run
-from mixlogit.errors import ArgumentError
+from mixlogit.candidates import (
+    clusters,
+    from_moments,
+    in_subspace,
+    noise,
+    partitions,
+    pooled_logit,
+)
+from mixlogit.em import Climb, MStep, NewtonStep, Run, WhitenedStep
+from mixlogit.errors import ArgumentError, IdentificationError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.newton import maximise, solve_scaled
+from mixlogit.moments import LatentMoments, latent_moments
 from mixlogit.race import SAME_OPTIMUM, race
-from mixlogit.split_merge import improve
+from mixlogit.split_merge import improve, shrink
 
-__all__ = ["INITS", "Search", "pooled_logit", "search"]
+__all__ = ["INITS", "Search", "choose_m_step", "search"]
 
-INITS = ("auto", "random")
-DEFAULT_STARTS = 16
-_RUNGS = (5, 10)  # EM iterations before the better half, and then the finalists, go on
+INITS = ("auto", "moments", "subspace", "random")
+DEFAULT_STARTS = 8
+_SAMPLE, _SAMPLE_PER_PARAMETER = 2000, 40  # individuals that the search begins with, at least
+_GROWTH = 4
+_CARRIED = 3  # distinct optima of a sample that are carried on to a larger one
+_SURPLUS = 2  # classes that most candidates have to spare at first
+_SHRINK = (5, 3)  # EM iterations before the first removal, and after each
+_RUNG = 5  # EM iterations before the finalists go on
 _FINALISTS = 4
-_PARTITION_STEPS = 3
-_NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
 _FARTHEST = 10.0  # utils per standard deviation of an attribute: where a start may lie
+_NO_MOMENTS = (
+    "init='moments' needs three choices or more by most individuals, or one table of alternatives "
+    "with counts. Use init='auto', or pass individual= if people chose repeatedly."
+)
+_WIDE = 32  # attributes from which a whitened first-order M-step is cheaper than curvature
+_KINDS = (  # of candidates, in the order in which they are added as n_starts grows
+    *("moments", "k-means", "subspace", "partition"),
+    *("k-means", "moments", "k-means", "subspace"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,157 +61,54 @@ class Search:
     Parameters
     ----------
     run : Run
-        The finished starts, best first.
+        The starts that reached the last lap, best first.
     origin : tuple of str
         The kind of each.
     n_candidates : int
         Candidates that were tried.
     n_candidate_iterations : int
-        EM iterations of all candidates together.
+        EM iterations of all candidates together; those on a sample of the individuals, or with
+        more classes, in proportion.
+    moments : Parameters or None
+        The estimate by the method of moments, before any EM; None where no solver applies.
     """
 
     run: Run
     origin: tuple[str, ...]
     n_candidates: int
     n_candidate_iterations: int
+    moments: Parameters | None = None
 
-    def table(self, llf: float) -> pd.DataFrame:
-        """One row per finished start: its log-likelihood, iterations and origin.
+    def table(self, likelihood: MixtureLikelihood, best_value: float) -> pd.DataFrame:
+        """One row per start of the last lap, best first.
 
         Parameters
         ----------
-        llf : float
-            What the best one reached in the end.
+        likelihood : MixtureLikelihood
+        best_value : float
+            What the best one reached in the end, less the penalty if there is one.
+
+        Returns
+        -------
+        DataFrame
+            ``llf``, where EM left it; ``em_iterations``; ``origin``, the kind of candidate;
+            ``finished``, unless it gave up behind a better one; ``is_best``, whether it leads to
+            the best optimum.
         """
         value, gap = self.run.value.copy(), self.run.gap.copy()
-        value[0], gap[0] = max(value[0], llf), 0.0
+        value[0], gap[0] = max(value[0], best_value), 0.0
         best = value.max()
         reach = value + np.where(np.isfinite(gap), gap, 0.0)  # had EM gone on
         return pd.DataFrame(
             {
-                "llf": value,
+                "llf": value + likelihood.penalty_at(self.run.parameters.beta),
                 "em_iterations": self.run.n_iter,
                 "origin": self.origin,
+                "finished": self.run.converged,
                 "is_best": best - reach < SAME_OPTIMUM,
             },
             index=pd.RangeIndex(len(value), name="start"),
         )
-
-
-def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
-    """Coefficients (L,) of the logit with one class."""
-    one = MixtureLikelihood(likelihood.table, 1, likelihood.penalty)
-    return maximise(one.evaluate, np.zeros(one.n_params)).x
-
-
-def candidates(
-    likelihood: MixtureLikelihood,
-    pooled: np.ndarray,
-    init: str,
-    n_starts: int,
-    rng: np.random.Generator,
-) -> tuple[Parameters, list[str]]:
-    """Draw starting points: partitions of the individuals, and noise around one logit.
-
-    Partitions are random, or come from k-means on the individuals' scores at the logit.
-
-    Parameters
-    ----------
-    likelihood : MixtureLikelihood
-    pooled : ndarray, shape (L,)
-    init : {"auto", "random"}
-        "random" leaves k-means out.
-    n_starts : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    parameters : Parameters
-        With a leading axis of length ``n_starts``.
-    origin : list of str
-    """
-    n_distinct, n_classes = likelihood.data.n_distinct, likelihood.n_classes
-    n_clusters = 0 if init == "random" else n_starts // 3
-    n_random = (n_starts - n_clusters + 1) // 2
-    parts = np.concatenate(
-        [
-            rng.integers(n_classes, size=(n_random, n_distinct)),
-            _clusters(likelihood, pooled, n_clusters, rng),
-        ]
-    )
-    n_noise = n_starts - len(parts)
-    beta = np.concatenate(
-        [_partitioned(likelihood, pooled, parts), _noise(likelihood, pooled, n_noise, rng)]
-    )
-    share = np.full((n_starts, n_classes), 1 / n_classes)
-    origin = ["partition"] * n_random + ["k-means"] * n_clusters + ["noise"] * n_noise
-    return Parameters(beta, likelihood.membership.from_shares(share)), origin
-
-
-def _clusters(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Partitions by k-means on what individuals' choices say beyond one logit, (n, N).
-
-    Scores are whitened by the information and divided by the root of the number of choices, so
-    that they have about unit variance where tastes do not differ.
-    """
-    parts = np.empty((n, likelihood.data.n_distinct), dtype=int)
-    if n == 0:
-        return parts
-    one = MixtureLikelihood(likelihood.table, 1)
-    n_choices = likelihood.data.choices_per_individual
-    information = -one.evaluate(pooled).hessian / float(n_choices @ likelihood.weight)
-    value, vector = np.linalg.eigh(information)
-    keep = value > 1e-10 * value[-1]
-    whiten = vector[:, keep] / np.sqrt(value[keep])
-    z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
-
-    def collect(score: np.ndarray, individuals: slice) -> None:
-        z[individuals] = score[:, 0] @ whiten / np.sqrt(n_choices[individuals, None])
-
-    likelihood.table.sweep(
-        pooled[None],
-        lambda log_f, individuals: likelihood.weight[None, individuals],
-        curvature=False,
-        collect=collect,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
-        for i in range(n):
-            few = len(z) < likelihood.n_classes
-            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
-            parts[i] = kmeans2(z, centres, minit="matrix")[1]
-    return parts
-
-
-def _partitioned(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray
-) -> np.ndarray:
-    """A few Newton steps of one logit per part of partitions (n, N): tastes (n, K, L)."""
-    n, n_classes = len(parts), likelihood.n_classes
-    beta = np.tile(pooled, (n * n_classes, 1))
-    classes = np.arange(n_classes)[:, None]
-
-    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
-        own = parts[:, None, individuals] == classes  # (n, K, individuals)
-        return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1)
-
-    for _ in range(_PARTITION_STEPS):
-        sweep = likelihood.table.sweep(beta, weigh)
-        step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
-        length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
-        beta = beta + step / np.maximum(length, 1.0)
-    return beta.reshape(n, n_classes, -1)
-
-
-def _noise(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Normal draws around one logit, in units of the attributes' spread, (n, K, L)."""
-    width = np.exp(rng.uniform(np.log(_NOISE[0]), np.log(_NOISE[1]), size=(n, 1, 1)))
-    draws = rng.standard_normal((n, likelihood.n_classes, len(pooled)))
-    return pooled + width * draws / likelihood.data.exog_scale
 
 
 def search(
@@ -207,11 +126,12 @@ def search(
     Parameters
     ----------
     likelihood : MixtureLikelihood
-    init : {"auto", "random"}
-        "auto": random partitions of individuals, k-means on their scores and noise around one
-        logit; then split and merge. "random": random partitions and noise alone.
+    init : {"auto", "moments", "subspace", "random"}
+        "auto": every kind of candidate that the layout of the data allows, with classes to spare;
+        then splits and removals. The others are one kind alone, and nothing after EM: atoms of
+        the latent moments; draws in their subspace; random partitions and noise.
     n_starts : int or None
-        Candidates; 16 if None.
+        Candidates; 8 if None.
     maxiter, tol : int, float
         For the EM runs of the finalists.
     rng : numpy.random.Generator
@@ -221,6 +141,11 @@ def search(
     Returns
     -------
     Search
+
+    Raises
+    ------
+    ArgumentError
+        An argument is out of its range, or ``init="moments"`` where no solver applies.
     """
     if init not in INITS:
         raise ArgumentError(f"init={init!r} is not one of {', '.join(INITS)}.")
@@ -228,29 +153,160 @@ def search(
         raise ArgumentError(f"n_starts={n_starts} must be at least 1.")
     farthest = _FARTHEST / likelihood.data.exog_scale  # separated attributes have no maximum
     pooled = np.clip(pooled_logit(likelihood), -farthest, farthest)
+    climb = Climb(likelihood, choose_m_step(likelihood, pooled), maxiter, tol, callback)
     if likelihood.n_classes == 1:
         no_gate = np.zeros((1, 0, likelihood.data.membership.shape[1]))
-        parameters, origin = Parameters(pooled[None, None], no_gate), ["pooled"]
-    else:
-        parameters, origin = candidates(likelihood, pooled, init, n_starts or DEFAULT_STARTS, rng)
-    heat = race(
-        likelihood,
-        parameters,
-        ((_RUNGS[0], max(len(origin) // 2, _FINALISTS)), (_RUNGS[1], _FINALISTS)),
-        maxiter=maxiter,
-        tol=tol,
-        callback=callback,
-    )
-    more: list[Run] = []
-    n_more = 0
+        run = climb.to_the_end(Parameters(pooled[None, None], no_gate))
+        return Search(run, ("pooled",), 1, int(run.n_iter.sum()))
+    draw = _Draw(likelihood, pooled, rng)
+    climbs = _growing(climb, rng) if init == "auto" else [climb]
+    found = _contest(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
+    for smaller, larger in itertools.pairwise(climbs):
+        share = smaller.likelihood.data.n_distinct / larger.likelihood.data.n_distinct
+        found = _carry_on(larger, found, share)
+    return replace(found, moments=draw.estimate)
+
+
+def _growing(climb: Climb, rng: np.random.Generator) -> list[Climb]:
+    """Samples of the individuals that grow fourfold, and last all of them."""
+    likelihood = climb.likelihood
+    n = max(_SAMPLE, _SAMPLE_PER_PARAMETER * likelihood.n_params)
+    climbs = [climb]
+    while _GROWTH * n <= likelihood.data.n_distinct:
+        try:
+            sample = likelihood.sample(n, rng)
+        except IdentificationError:  # of rare categories, in a small sample
+            sample = likelihood
+        if sample.data.n_distinct < likelihood.data.n_distinct:
+            climbs.insert(-1, replace(climb, likelihood=sample))
+        n *= _GROWTH
+    return climbs
+
+
+def _contest(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
+    """Draw candidates, let them race, and improve on the best."""
+    likelihood = climb.likelihood
+    spare: list[tuple[str, int]] = []
     if init == "auto":
-        more, n_more = improve(likelihood, heat.run, maxiter=maxiter, tol=tol, callback=callback)
-    run = Run.stack([heat.run, *more])
-    kind = [origin[i] for i in heat.index] + ["split-merge"] * (len(run.value) - len(heat.index))
-    best = np.argsort(-run.value, kind="stable")
+        kinds = [_KINDS[i % len(_KINDS)] for i in range(n_starts)]
+        exact = [("moments", kinds.count("moments"))]
+        spare = [(kind, kinds.count(kind)) for kind in ("k-means", "subspace", "partition")]
+    elif init == "random":
+        exact = [("partition", (n_starts + 1) // 2), ("noise", n_starts // 2)]
+    else:
+        exact = [(init, n_starts)]
+    stack, origin = draw(likelihood, exact)
+    if init == "auto":
+        spare[0] = ("k-means", spare[0][1] + exact[0][1] - len(origin))  # where moments fail
+    elif not origin:
+        raise ArgumentError(_NO_MOMENTS)
+    run = climb.some(stack, sum(_SHRINK))
+    work = float(run.n_iter.sum())
+    if any(n for _, n in spare):
+        surplus = min(_SURPLUS, likelihood.n_classes - 1)
+        stack, kinds = draw(likelihood.with_classes(likelihood.n_classes + surplus), spare)
+        shrunk, more = shrink(climb, stack, *_SHRINK)
+        run, origin, work = Run.stack([run, shrunk]), [*origin, *kinds], work + more
+    heat = race(climb, run.parameters, ((_RUNG, _FINALISTS),))
+    finished: list[Run] = []
+    n_more = 0
+    if init == "auto" and not _all_agree(heat.run):
+        finished, n_more = improve(climb, heat.run, draw.rng)
+    n_iter = run.n_iter[heat.index] + heat.run.n_iter
+    every = Run.stack([replace(heat.run, n_iter=n_iter), *finished])
+    kind = [origin[i] for i in heat.index]
+    kind += ["split-merge"] * (len(every.value) - len(kind))
+    best = np.argsort(-every.value, kind="stable")
     return Search(
-        run[best],
+        every[best],
         tuple(kind[i] for i in best),
         n_candidates=len(origin),
-        n_candidate_iterations=heat.n_iterations + n_more,
+        n_candidate_iterations=round(work) + heat.n_iterations + n_more,
     )
+
+
+def _carry_on(larger: Climb, found: Search, share: float) -> Search:
+    """Run the best distinct mixtures of a sample on more individuals, of which it is a share."""
+    value = found.run.value
+    kept = [0]
+    for i in range(1, len(value)):
+        if len(kept) < _CARRIED and value[kept[-1]] - value[i] >= SAME_OPTIMUM:
+            kept.append(i)
+    run = larger.to_the_end(found.run.parameters[kept], floor=-np.inf)
+    more = int(run.n_iter.sum())
+    best = np.argsort(-run.value, kind="stable")
+    run = replace(run, n_iter=run.n_iter + found.run.n_iter[kept])
+    return Search(
+        run[best],
+        tuple(found.origin[kept[i]] for i in best),
+        n_candidates=found.n_candidates,
+        n_candidate_iterations=round(share * found.n_candidate_iterations + more),
+    )
+
+
+def _all_agree(run: Run) -> bool:
+    """Whether finalists of independent origin have all reached one optimum."""
+    return len(run.value) > 2 and bool((run.value.max() - run.value < SAME_OPTIMUM).all())
+
+
+def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
+    """Choose how iterations move the tastes: by curvature unless the table is wide.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    pooled : ndarray, shape (L,)
+        Tastes of the logit with one class, where a wide table is whitened.
+
+    Returns
+    -------
+    NewtonStep or WhitenedStep
+    """
+    if likelihood.data.n_attributes < _WIDE:
+        return NewtonStep()
+    n_choices = likelihood.data.choices_per_individual @ likelihood.weight
+    information = -likelihood.with_classes(1).evaluate(pooled).hessian
+    return WhitenedStep(information / float(n_choices))
+
+
+class _Draw:
+    """Candidates by kind, with one logit and one set of moments for all of them.
+
+    Both come from all individuals, even where candidates are run on a sample.
+    """
+
+    def __init__(
+        self, whole: MixtureLikelihood, pooled: np.ndarray, rng: np.random.Generator
+    ) -> None:
+        self.whole, self.pooled, self.rng = whole, pooled, rng
+        self.estimate: Parameters | None = None
+
+    @cached_property
+    def moments(self) -> LatentMoments:
+        """Latent moments at the logit with one class."""
+        return latent_moments(self.whole.table, self.whole.weight, self.pooled)
+
+    def __call__(
+        self, likelihood: MixtureLikelihood, counts: Sequence[tuple[str, int]]
+    ) -> tuple[Parameters, list[str]]:
+        """Draw so many of every kind; of moments, as many as the data allow."""
+        stacks, origin = [], []
+        for kind, n in counts:
+            if n == 0:
+                continue
+            stack = self._draw(likelihood, kind, n)
+            stacks.append(stack)
+            origin += [kind] * len(stack.beta)
+        return Parameters.stack(stacks), origin
+
+    def _draw(self, likelihood: MixtureLikelihood, kind: str, n: int) -> Parameters:
+        """Draw so many of one kind."""
+        if kind not in ("moments", "subspace"):
+            around = {"k-means": clusters, "partition": partitions, "noise": noise}[kind]
+            return around(likelihood, self.pooled, n, self.rng)
+        if kind == "subspace":
+            return in_subspace(likelihood, self.moments, n, self.rng)
+        stack = from_moments(likelihood, self.moments, n, self.rng)
+        if len(stack.beta):
+            self.estimate = stack[0]
+        return stack

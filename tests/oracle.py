@@ -7,8 +7,9 @@ parameters are ordered beta of class 1, 2, ..., then gamma of class 2, 3, ...
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -323,4 +324,126 @@ def difference_hessian(
             wide = central(step * first, step * second) / step**2
             narrow = central(step / 2 * first, step / 2 * second) / (step / 2) ** 2
             result[a, b] = (4 * narrow - wide) / 3
+    return result
+
+
+# Latent moments: averages over choices, each of them on its own however it was counted
+
+Vector = np.ndarray
+
+
+def whitened_choices(person: Individual, b: np.ndarray, unit: np.ndarray) -> list[Vector]:
+    """Whitened score (D,) of every choice of an individual at tastes b, given unit (L, D)."""
+    result = []
+    for x, n in person.choices:
+        p = np.exp(log_prob(x, b))
+        mean = sum(p[j] * x[j] for j in range(len(x)))
+        for j in range(len(x)):
+            result += [unit.T @ (x[j] - mean)] * int(n[j])
+    return result
+
+
+def expected_choices(
+    person: Individual, b: np.ndarray, unit: np.ndarray, tastes: np.ndarray
+) -> list[Vector]:
+    """Mean of `whitened_choices` where the individual has other tastes than b."""
+    result = []
+    for x, n in person.choices:
+        change = np.exp(log_prob(x, tastes)) - np.exp(log_prob(x, b))
+        result += [unit.T @ sum(change[j] * x[j] for j in range(len(x)))] * int(sum(n))
+    return result
+
+
+def average_information(problem: Problem, b: np.ndarray) -> np.ndarray:
+    """Information of a choice at tastes b (L, L), on average."""
+    total, number = np.zeros((len(b), len(b))), 0.0
+    for person in problem:
+        total -= person.total_weight * taste_hessian(person, b)
+        number += person.total_weight * sum(float(sum(n)) for _, n in person.choices)
+    return total / number
+
+
+def tuple_average(
+    people: list[list[Vector]],
+    weight: Sequence[float],
+    order: int,
+    value: Callable[..., float | np.ndarray],
+    tuples: Callable[..., Iterable[tuple[Vector, ...]]] = itertools.permutations,
+) -> float | np.ndarray:
+    """Average of a function of ``order`` different choices of one individual.
+
+    Over the tuples of an individual, then over the individuals with at least ``order`` choices.
+    """
+    total: float | np.ndarray = 0.0
+    mass = 0.0
+    for choices, w in zip(people, weight, strict=True):
+        if len(choices) >= order:
+            values = [value(*some) for some in tuples(choices, order)]
+            total = total + w * sum(values[1:], values[0]) / len(values)
+            mass += w
+    return total / mass
+
+
+def cross_occasion_moments(
+    people: list[list[Vector]], weight: Sequence[float], v: np.ndarray, n_powers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Powers (n_powers,) and mixed moments (n_powers // 2, D) along v, choices all different."""
+    along = [[float(v @ u) for u in choices] for choices in people]
+    power = [1.0]
+    for r in range(1, n_powers):
+        # a product does not depend on the order of the choices
+        power.append(
+            tuple_average(along, weight, r, lambda *x: math.prod(x), itertools.combinations)
+        )
+
+    def apart(choices: Sequence[Vector], order: int) -> Iterable[tuple[Vector, ...]]:
+        for t in range(len(choices)):
+            rest = [*choices[:t], *choices[t + 1 :]]
+            for others in itertools.combinations(rest, order - 1):
+                yield (choices[t], *others)
+
+    mixed = []
+    for r in range(n_powers // 2):
+        mixed.append(
+            tuple_average(
+                people,
+                weight,
+                r + 1,
+                lambda u, *others: math.prod(float(v @ one) for one in others) * u,
+                apart,
+            )
+        )
+    return np.array(power), np.array(mixed)
+
+
+def hermite_moments(
+    people: list[list[Vector]], weight: Sequence[float], v: np.ndarray, n_powers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Powers (n_powers,) and mixed moments (n_powers // 2, D) along a unit v; noise is N(0, I)."""
+    draws = [(w, u) for choices, w in zip(people, weight, strict=True) for u in choices]
+    mass = sum(w for w, _ in draws)
+
+    def hermite(r: int, x: float) -> float:
+        return float(np.polynomial.hermite_e.hermeval(x, [0.0] * r + [1.0]))
+
+    power = [sum(w * hermite(r, float(v @ u)) for w, u in draws) / mass for r in range(n_powers)]
+    mixed = []
+    for r in range(n_powers // 2):
+        raw = sum(w * hermite(r, float(v @ u)) * u for w, u in draws) / mass
+        mixed.append(raw - r * power[r - 1] * v if r else raw)
+    return np.array(power), np.array(mixed)
+
+
+def hermite_third(people: list[list[Vector]], weight: Sequence[float]) -> np.ndarray:
+    """Third moments (D, D, D) of the means of draws whose noise is N(0, I)."""
+    draws = [(w, u) for choices, w in zip(people, weight, strict=True) for u in choices]
+    mass = sum(w for w, _ in draws)
+    mean = sum(w * u for w, u in draws) / mass
+    n = len(mean)
+    result = np.zeros((n, n, n))
+    for a in range(n):
+        for b in range(n):
+            for c in range(n):
+                raw = sum(w * u[a] * u[b] * u[c] for w, u in draws) / mass
+                result[a, b, c] = raw - mean[a] * (b == c) - mean[b] * (a == c) - mean[c] * (a == b)
     return result

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import zoo
 from conftest import electricity_model, fitted, swissmetro_model
 
-from mixlogit import MixedMultinomialLogit, datasets
-from mixlogit.errors import ArgumentError, ConvergenceWarning
+from mixlogit import MixedMultinomialLogit, datasets, starts
+from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
 
 SURVEY = datasets.load("electricity").data
 IDS = {"situation": "situation", "individual": "person", "alternative": "alt"}
@@ -43,15 +44,55 @@ def test_more_classes_fit_no_worse():
     assert (np.diff(llf) > 0).all()
 
 
-def test_callback_sees_a_search_that_never_falls():
+def watched(model, **keywords):
+    """A fit, and what its callback saw."""
     states = []
-    result = electricity_model(2).fit(callback=states.append)
+    return model.fit(callback=states.append, **keywords), states
+
+
+def check_states(states, result, n_classes):
     assert [s.iteration for s in states] == list(range(1, len(states) + 1))
-    assert (np.diff([s.llf for s in states]) >= 0).all()
-    assert states[-1].llf == pytest.approx(result.llf, rel=1e-12)
-    assert {s.phase for s in states} == {"em", "newton"}
+    llf = np.array([s.llf for s in states])
+    assert (llf[1:] >= llf[:-1]).all()  # from −inf on, until there is a mixture on all of the data
+    # the search ends in its best, and an evaluation adds in another order
+    assert llf[-1] == pytest.approx(result.llf, rel=1e-12)
     for state in states:
-        assert state.shares.sum() == pytest.approx(1, abs=1e-12)
+        assert state.shares.shape == (n_classes,)
+        if np.isfinite(state.llf):
+            assert state.shares.sum() == pytest.approx(1, abs=1e-12)
+        else:
+            assert np.isnan(state.shares).all()
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3])
+def test_callback_sees_a_search_that_never_falls(n_classes):
+    result, states = watched(electricity_model(n_classes))
+    check_states(states, result, n_classes)
+    # the logit with one class is found before the mixture is, and Newton has nothing to add
+    assert {s.phase for s in states} == ({"em", "newton"} if n_classes > 1 else {"em"})
+
+
+@pytest.mark.parametrize("init", ["moments", "subspace", "random"])
+def test_callback_sees_other_kinds_of_starts_too(init):
+    result, states = watched(electricity_model(2), init=init, n_starts=4)
+    check_states(states, result, 2)
+    assert np.isfinite(states[0].llf)  # no classes to spare
+
+
+def test_callback_sees_only_mixtures_on_all_of_the_data(monkeypatch):
+    monkeypatch.setattr(starts, "_SAMPLE", 80)
+    monkeypatch.setattr(starts, "_SAMPLE_PER_PARAMETER", 1)
+    result, states = watched(electricity_model(2))
+    check_states(states, result, 2)
+    # log-likelihoods of 80 people of 361 are far above those of all
+    assert max(s.llf for s in states) == pytest.approx(result.llf, rel=1e-12)
+    assert result.llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
+
+
+def test_callback_sees_a_fit_from_a_start(electricity):
+    states = []
+    again = electricity.model.fit(electricity, callback=states.append)
+    check_states(states, again, 3)
 
 
 def test_disp_shows_a_progress_line(capsys):
@@ -59,12 +100,14 @@ def test_disp_shows_a_progress_line(capsys):
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "llf -4526.8290" in shown.err.split("\r")[-1]
+    assert "nan" not in shown.err
+    assert "inf" not in shown.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"init": "kmeans"}, "init='kmeans' is not one of auto, random"),
+        ({"init": "kmeans"}, "init='kmeans' is not one of auto, moments, subspace, random"),
         ({"method": "bfgs"}, "method='bfgs' is not one of em-newton, em, newton"),
         ({"n_starts": 0}, "n_starts=0 must be at least 1"),
         ({"maxiter": 0}, "maxiter=0 must be a whole number of at least 1"),
@@ -85,7 +128,7 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 def test_a_perfect_predictor_is_named_and_has_no_standard_error():
     data = SURVEY.assign(magic=SURVEY["choice"] * (SURVEY["person"] % 3 == 0))
     model = MixedMultinomialLogit.from_formula("choice ~ pf + cl + magic", data, 2, **IDS)
-    with pytest.warns(ConvergenceWarning, match=r"diverge: class1\.magic .* class2\.magic"):
+    with pytest.warns(ConvergenceWarning, match=r"diverge: class[12]\.magic .* class[12]\.magic"):
         result = model.fit()
     assert not result.converged
     assert result.certificate().status == "separation"
@@ -117,12 +160,42 @@ def test_too_few_iterations_are_reported():
     assert "no: maxiter" in result.summary().as_text()
 
 
-def test_one_choice_per_person_is_fitted_with_a_warning_in_the_notes():
+def one_choice_model():
     first = SURVEY.groupby("person").head(4)
-    model = MixedMultinomialLogit.from_formula("choice ~ pf + cl + loc", first, 2, **IDS)
-    text = model.fit(penalty=0.1).summary().as_text()
+    return MixedMultinomialLogit.from_formula("choice ~ pf + cl + loc", first, 2, **IDS)
+
+
+def test_one_choice_per_person_is_fitted_with_a_warning_and_in_the_notes():
+    with pytest.warns(OneChoiceWarning) as caught:
+        result = one_choice_model().fit(penalty=0.1)
+    assert [one.category for one in caught] == [OneChoiceWarning]  # once
+    assert str(caught[0].message).startswith("361 individuals of 361 chose only once")
+    text = result.summary().as_text()
     assert "1 / 1.0 / 1" in text
     assert "weakly identified" in text
+
+
+@pytest.mark.parametrize("name", ["cross-section", "market shares"])
+def test_one_choice_from_a_set_of_its_own_warns_once(name):
+    with pytest.warns(OneChoiceWarning) as caught:
+        zoo.case(name).model(2).fit(penalty=1.0)
+    assert sum(one.category is OneChoiceWarning for one in caught) == 1
+
+
+def test_one_choice_per_person_without_moments_does_not_warn():
+    """Random starts and given ones ask nothing of moments; pytest makes warnings errors."""
+    model = one_choice_model()
+    result = model.fit(penalty=0.1, init="random", n_starts=2)
+    model.fit(result, penalty=0.1)
+
+
+def test_the_estimate_by_moments_is_a_start():
+    result = electricity_model(2).fit(init="moments", n_starts=1)
+    assert list(result.moment_params.index) == list(result.params.index)
+    again = result.model.fit(result.moment_params)
+    assert again.llf == pytest.approx(result.llf, abs=1e-8)  # one start, the same one
+    assert again.moment_params is None
+    assert electricity_model(2).fit(init="random", n_starts=2).moment_params is None
 
 
 def test_one_class_and_one_attribute():

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import oracle
 import pytest
 import zoo
+
+import mixlogit.logit
+from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 
 LOOP = 1e-12  # sums of the same terms in another order
 N_CLASSES = [1, 2, 3]
@@ -99,8 +104,6 @@ def test_choice_data_is_read_only(case):
 
 
 def test_small_blocks_give_the_same_numbers(case, monkeypatch):
-    import mixlogit.logit
-
     beta, gamma, flat = zoo.random_parameters(case, 2, seed=1)
     for by_slots in (0.0, 1e9):  # no choice set, or every one, is laid out by slots
         monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", by_slots)
@@ -114,8 +117,6 @@ def test_small_blocks_give_the_same_numbers(case, monkeypatch):
 
 
 def test_a_stack_of_mixtures_equals_one_at_a_time(case):
-    from mixlogit.likelihood import Parameters
-
     model = case.model(2)
     likelihood = model.likelihood()
     singles = [likelihood.unpack(zoo.random_parameters(case, 2, seed=seed)[2]) for seed in range(3)]
@@ -168,3 +169,157 @@ def test_the_penalty_is_taken_off_value_score_and_hessian():
     assert ridge.llf == plain.llf
     scaled_close(ridge.score, plain.score - weight * flat, 1e-13)
     scaled_close(ridge.hessian, plain.hessian - np.diag(weight), 1e-13)
+
+
+# -- stacks, and mixtures with other classes -------------------------------------------------------
+
+
+def stack_of(case, n, n_classes):
+    drawn = [zoo.random_parameters(case, n_classes, seed)[:2] for seed in range(n)]
+    return Parameters(*(np.array(part) for part in zip(*drawn, strict=True)))
+
+
+@pytest.mark.parametrize("information", [True, False])
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_stacks_that_do_not_fit_the_scratch_are_done_in_parts(
+    case, at_once, information, monkeypatch
+):
+    likelihood = case.model(2).likelihood(0.7)
+    stack = stack_of(case, 5, 2)
+    assert likelihood.table.columns_at_once >= 10
+    whole = likelihood.expect(stack, information=information)
+    columns = property(lambda table: 2 * at_once + 1)
+    monkeypatch.setattr(mixlogit.logit.ChoiceTable, "columns_at_once", columns)
+    parts = likelihood.expect(stack, information=information)
+    for field in fields(Expectation):
+        scaled_close(getattr(parts, field.name), getattr(whole, field.name), LOOP)
+
+
+def test_the_scratch_of_a_sweep_is_bounded(monkeypatch):
+    data = zoo.case("balanced panel").model(2).choices
+    table = mixlogit.logit.ChoiceTable(data)
+    monkeypatch.setattr(mixlogit.logit, "_SCRATCH_BYTES", 7 * 4 * 8 * data.n_rows)
+    assert table.columns_at_once >= 7  # four arrays of doubles
+    monkeypatch.setattr(mixlogit.logit, "_SCRATCH_BYTES", 0)
+    assert table.columns_at_once == 1  # never none
+    likelihood = MixtureLikelihood(table, 2)
+    stack = stack_of(zoo.case("balanced panel"), 3, 2)
+    values = likelihood.expect(stack).llf
+    monkeypatch.undo()
+    scaled_close(values, likelihood.expect(stack).llf, LOOP)
+
+
+def test_an_e_step_without_information_is_otherwise_the_same(case):
+    likelihood = case.model(3).likelihood(0.7)
+    stack = stack_of(case, 2, 3)
+    full = likelihood.expect(stack)
+    less = likelihood.expect(stack, information=False)
+    assert less.beta_information.shape == (2, 3, 0, 0)
+    for name in ("llf", "beta_gradient", "gamma_gradient", "mass"):
+        scaled_close(getattr(less, name), getattr(full, name), 1e-13)  # without a curvature
+
+
+def test_a_sweep_without_curvature_has_an_empty_one(case):
+    table = mixlogit.logit.ChoiceTable(case.model(1).choices)
+    beta = zoo.random_parameters(case, 3, seed=0)[0]
+
+    def weigh(log_f, individuals):
+        return np.exp(log_f / 10)
+
+    full, less = table.sweep(beta, weigh), table.sweep(beta, weigh, curvature=False)
+    assert less.curvature.shape == (3, 0, 0)
+    scaled_close(less.gradient, full.gradient, 1e-13)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 2.5])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_without_each_is_the_mixture_of_the_other_classes(case, n_classes, penalty):
+    likelihood = case.model(n_classes).likelihood(penalty)
+    beta, gamma, flat = zoo.random_parameters(case, n_classes, seed=3)
+    full = np.vstack([np.zeros(case.n_covariates), gamma])
+    spread = likelihood.data.exog_scale
+    expected = []
+    for k in range(n_classes):
+        rest = [c for c in range(n_classes) if c != k]
+        # softmax of the logits that are left: probabilities are scaled up to one
+        value = oracle.log_likelihood(case.problem, beta[rest], full[rest[1:]] - full[rest[0]])
+        expected.append(value - 0.5 * penalty * ((spread * beta[rest]) ** 2).sum())
+    found = likelihood.without_each(likelihood.unpack(flat))
+    np.testing.assert_allclose(found, expected, rtol=LOOP)
+
+
+def test_taking_a_class_away_leaves_the_odds_of_the_others(case):
+    beta, gamma, _ = zoo.random_parameters(case, 4, seed=4)
+    parameters = Parameters(beta, gamma)
+    likelihood = case.model(4).likelihood()
+    prior = likelihood.prior(parameters)
+    for k in range(4):
+        rest = np.array([c for c in range(4) if c != k])
+        fewer = parameters.without(k)
+        np.testing.assert_array_equal(fewer.beta, beta[rest])
+        expected = prior[:, rest] / prior[:, rest].sum(axis=1, keepdims=True)
+        found = likelihood.with_classes(3).prior(fewer)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_a_split_puts_one_half_last_and_leaves_the_other_classes(case, k):
+    beta, gamma, _ = zoo.random_parameters(case, 3, seed=5)
+    parameters = Parameters(beta, gamma)
+    direction = np.linspace(-0.2, 0.3, case.n_attributes)
+    split = parameters.split(k, direction)
+    rest = [c for c in range(3) if c != k]
+    np.testing.assert_array_equal(split.beta[rest], beta[rest])
+    np.testing.assert_array_equal(split.beta[k], beta[k] - direction)
+    np.testing.assert_array_equal(split.beta[3], beta[k] + direction)
+    prior = case.model(4).likelihood().prior(split)
+    np.testing.assert_allclose(prior[:, k], prior[:, 3], rtol=1e-12)  # two halves
+    np.testing.assert_array_equal(parameters.beta, beta)  # the original is as it was
+    # without the halves, the other classes are as they were
+    both = split.without(3).without(k)
+    neither = parameters.without(k)
+    np.testing.assert_array_equal(both.beta, neither.beta)
+    np.testing.assert_allclose(both.gamma, neither.gamma, atol=1e-14)
+    # without the last half, the mixture is the original but for the tastes of the first
+    half = split.without(3)
+    np.testing.assert_allclose(half.gamma, gamma, atol=1e-14)
+    np.testing.assert_allclose(half.beta - beta, -direction * np.eye(3)[k][:, None], atol=1e-15)
+
+
+def test_stacks_are_split_and_stripped_as_their_mixtures_are():
+    case = zoo.case("membership")
+    stack = stack_of(case, 3, 3)
+    direction = np.array([0.2, -0.1])
+    split, fewer = stack.split(1, direction), stack.without(0)
+    for g in range(3):
+        np.testing.assert_array_equal(split.beta[g], stack[g].split(1, direction).beta)
+        np.testing.assert_array_equal(split.gamma[g], stack[g].split(1, direction).gamma)
+        np.testing.assert_array_equal(fewer.beta[g], stack[g].without(0).beta)
+        np.testing.assert_array_equal(fewer.gamma[g], stack[g].without(0).gamma)
+
+
+def test_stacks_are_put_one_behind_the_other():
+    stack = stack_of(zoo.case("membership"), 4, 2)
+    both = Parameters.stack([stack[[3]], stack[1:1], stack[:3]])
+    np.testing.assert_array_equal(both.beta, stack.beta[[3, 0, 1, 2]])
+    np.testing.assert_array_equal(both.gamma, stack.gamma[[3, 0, 1, 2]])
+    assert both.n_classes == 2
+
+
+def test_another_number_of_classes_keeps_data_and_penalty():
+    likelihood = zoo.case("ragged panel").model(2).likelihood(1.5)
+    more = likelihood.with_classes(4)
+    assert more.n_classes == 4
+    assert more.penalty == 1.5
+    assert more.table is likelihood.table
+
+
+def test_a_sample_of_the_likelihood_is_that_of_the_data():
+    likelihood = zoo.case("ragged panel").model(2).likelihood(1.5)
+    sample = likelihood.sample(20, np.random.default_rng(3))
+    data = likelihood.data.sample(20, np.random.default_rng(3))
+    np.testing.assert_array_equal(sample.data.exog, data.exog)
+    assert (sample.n_classes, sample.penalty) == (2, 1.5)
+    flat = zoo.random_parameters(zoo.case("ragged panel"), 2, seed=0)[2]
+    expected = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 2, 1.5).evaluate(flat).value
+    assert sample.evaluate(flat).value == expected

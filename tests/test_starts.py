@@ -1,4 +1,4 @@
-"""The search for starts: kinds of candidates, the race, split and merge."""
+"""The search for starts: which candidates there are, the race, samples, and what it finds."""
 
 from __future__ import annotations
 
@@ -8,55 +8,118 @@ import numpy as np
 import pandas as pd
 import pytest
 import zoo
-from conftest import electricity_model, swissmetro_model
+from conftest import electricity_model, fitted, swissmetro_model
+from simulated import TASTES, likelihood_of, model_of, panel, truth
 
-from mixlogit import MixedMultinomialLogit, simulate_choices
-from mixlogit.em import expectation_maximisation
-from mixlogit.errors import ConvergenceWarning
+from mixlogit import MixedMultinomialLogit, starts
+from mixlogit.candidates import clusters, noise, pooled_logit
+from mixlogit.em import Climb, NewtonStep, WhitenedStep, expectation_maximisation
+from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
 from mixlogit.likelihood import Parameters
-from mixlogit.race import race
-from mixlogit.split_merge import _heterogeneity, _proposals, improve
-from mixlogit.starts import _clusters, candidates, pooled_logit
+from mixlogit.race import SAME_OPTIMUM, race
+from mixlogit.starts import search
 
-TASTES = pd.DataFrame(
-    {"a": [2.0, 0.0, 0.0], "b": [0.0, 2.0, 0.0], "c": [0.0, 0.0, -2.0]}, index=["x1", "x2", "x3"]
-)
+EM_AND_TOL = 1e-5  # of two runs that end with gaps below 1e-6
 
 
-def panel(seed: int, tastes: pd.DataFrame = TASTES, n_people: int = 300) -> pd.DataFrame:
-    """A panel of 10 situations with 3 alternatives; column ``drawn`` holds the true class."""
+def found_by(likelihood, seed=0, init="auto", n_starts=None, **keywords):
+    keywords = {"maxiter": 1000, "tol": 1e-6} | keywords
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(rng.standard_normal((n_people * 30, 3)), columns=list(TASTES.index))
-    frame["situation"] = np.arange(len(frame)) // 3
-    frame["person"] = np.arange(len(frame)) // 30
-    return simulate_choices(
-        frame, tastes, situation="situation", individual="person", class_name="drawn", rng=rng
+    return search(likelihood, init=init, n_starts=n_starts, rng=rng, **keywords)
+
+
+def top_of(likelihood, parameters):
+    return expectation_maximisation(likelihood, parameters, maxiter=1000, tol=1e-8).value[0]
+
+
+# -- the race --------------------------------------------------------------------------------------
+
+
+def test_a_race_returns_the_best_first_and_names_them():
+    likelihood = likelihood_of(panel(2), 3)
+    rng = np.random.default_rng(0)
+    pooled = pooled_logit(likelihood)
+    drawn = Parameters.stack(
+        [noise(likelihood, pooled, 5, rng), clusters(likelihood, pooled, 3, rng)]
     )
+    climb = Climb(likelihood, NewtonStep(), 500, 1e-8)
+    heat = race(climb, drawn, ((3, 4), (3, 2)))
+    assert len(heat.run.value) == len(heat.index) == 2
+    assert heat.run.value[0] >= heat.run.value[1]
+    alone = expectation_maximisation(likelihood, drawn[heat.index], maxiter=500, tol=1e-8)
+    assert heat.run.value[0] == pytest.approx(alone.value[0], abs=1e-6)  # a few times tol
+    assert heat.run.converged[0]
+    # 8 for 3 iterations, 4 for 3, and 2 to the end
+    assert heat.n_iterations == 24 + 12 + (heat.run.n_iter - 6).sum()
 
 
-def likelihood_of(frame: pd.DataFrame, n_classes: int):
-    model = MixedMultinomialLogit.from_formula(
-        "choice ~ x1 + x2 + x3", frame, n_classes, situation="situation", individual="person"
-    )
-    return model.likelihood()
+def test_the_best_after_each_lap_go_on():
+    likelihood = swissmetro_model(3).likelihood()
+    drawn = noise(likelihood, pooled_logit(likelihood), 6, np.random.default_rng(0))
+    climb = Climb(likelihood, NewtonStep(), 0, 1e-8)  # nothing after the laps
+    heat = race(climb, drawn, ((2, 4), (3, 2)))
+    first = climb.some(drawn, 2)
+    best = np.argsort(-first.value)[:4]
+    second = climb.some(first.parameters[best], 3)
+    expected = best[np.argsort(-second.value)[:2]]
+    np.testing.assert_array_equal(heat.index, expected)
+    np.testing.assert_array_equal(heat.run.n_iter, 5)
 
 
-def truth(tastes: pd.DataFrame) -> Parameters:
-    n_classes = tastes.shape[1]
-    return Parameters(tastes.to_numpy().T, np.zeros((n_classes - 1, 1)))
+def test_a_lap_that_all_survive_is_not_run():
+    likelihood = likelihood_of(panel(2), 3)
+    drawn = noise(likelihood, pooled_logit(likelihood), 2, np.random.default_rng(0))
+    seen = []
+    climb = Climb(likelihood, NewtonStep(), 1, 1e-8, lambda *state: seen.append(state))
+    heat = race(climb, drawn, ((7, 2), (3, 4)))
+    assert len(seen) == 1
+    assert heat.n_iterations == 2
+
+
+def test_a_race_below_its_floor_is_given_up():
+    likelihood = likelihood_of(panel(2), 3)
+    best = top_of(likelihood, truth())
+    drawn = noise(likelihood, pooled_logit(likelihood), 3, np.random.default_rng(0))
+    climb = Climb(likelihood, NewtonStep(), 500, 1e-8)
+    heat = race(climb, drawn, (), floor=best + 100.0)
+    assert not heat.run.converged.any()
+    assert heat.run.value.max() < best + 1e-6
+
+
+# -- the pool --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("n_starts", [1, 2, 3, 7, 16])
-def test_candidates_are_of_every_kind_and_have_a_likelihood(n_starts):
-    likelihood = likelihood_of(panel(0), 3)
-    pooled = pooled_logit(likelihood)
-    drawn, origin = candidates(likelihood, pooled, "auto", n_starts, np.random.default_rng(0))
-    assert drawn.beta.shape == (n_starts, 3, 3)
-    assert drawn.gamma.shape == (n_starts, 2, 1)
-    assert len(origin) == n_starts
-    assert np.isfinite(likelihood.expect(drawn).llf).all()
-    if n_starts >= 7:
-        assert set(origin) == {"partition", "k-means", "noise"}
+@pytest.mark.parametrize("init", starts.INITS)
+def test_as_many_candidates_are_tried_as_are_asked_for(init, n_starts):
+    likelihood = likelihood_of(panel(0, n_people=100), 3)
+    found = found_by(likelihood, init=init, n_starts=n_starts)
+    assert found.n_candidates == n_starts
+    assert len(found.origin) == len(found.run.value) >= 1
+    assert (np.diff(found.run.value) <= 0).all()  # best first
+    assert found.run.converged[0]
+    kinds = {
+        "auto": {"moments", "k-means", "subspace", "partition", "split-merge"},
+        "moments": {"moments"},
+        "subspace": {"subspace"},
+        "random": {"partition", "noise"},
+    }
+    assert set(found.origin) <= kinds[init]
+    assert found.n_candidate_iterations >= found.run.n_iter.sum()
+
+
+def test_eight_candidates_are_the_default():
+    likelihood = likelihood_of(panel(0, n_people=100), 3)
+    assert found_by(likelihood).n_candidates == 8
+
+
+def test_clusters_stand_in_for_moments_that_there_are_not():
+    """Two choices by each person: no third moments."""
+    likelihood = likelihood_of(panel(0, n_people=100, n_situations=2), 3)
+    found = found_by(likelihood)
+    assert found.n_candidates == 8
+    assert found.moments is None
+    assert "moments" not in found.origin
 
 
 def test_random_starts_are_partitions_and_noise_alone():
@@ -65,17 +128,54 @@ def test_random_starts_are_partitions_and_noise_alone():
     assert result.mle_retvals["n_candidates"] == 6
 
 
-def test_k_means_on_scores_finds_people_of_a_kind():
-    frame = panel(1)
-    likelihood = likelihood_of(frame, 3)
-    parts = _clusters(likelihood, pooled_logit(likelihood), 5, np.random.default_rng(0))
-    drawn = frame.groupby("person")["drawn"].first().to_numpy()
-    # the share of people in the largest true class of their part
-    purity = [
-        sum(np.bincount(drawn[part == k]).max() for k in np.unique(part)) / len(drawn)
-        for part in parts
-    ]
-    assert max(purity) > 0.85  # one in three by chance
+def test_one_class_is_the_pooled_logit():
+    likelihood = likelihood_of(panel(0), 1)
+    found = found_by(likelihood)
+    assert found.origin == ("pooled",)
+    assert found.n_candidates == 1
+    np.testing.assert_allclose(found.run.parameters.beta[0, 0], pooled_logit(likelihood), rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_start_from_the_moments_reaches_the_maximum(seed):
+    frame = panel(seed, n_people=1000)
+    best = top_of(likelihood_of(frame, 3), truth())
+    result = model_of(frame, 3).fit(init="moments", n_starts=1, rng=seed)
+    assert result.converged
+    assert result.llf == pytest.approx(best, abs=EM_AND_TOL)
+    assert list(result.starts["origin"]) == ["moments"]
+
+
+def test_the_estimate_by_moments_is_kept():
+    likelihood = likelihood_of(panel(1, n_people=1000), 3)
+    found = found_by(likelihood)
+    apart = np.abs(found.moments.beta[:, None] - truth().beta[0]).max(axis=-1)  # (3, 3)
+    assert sorted(apart.argmin(axis=1)) == [0, 1, 2]
+    # scores are linear in small tastes; two utils bend them, but less than to the next class
+    assert apart.min(axis=1).max() < 1.0
+
+
+def test_moments_need_three_choices():
+    model = model_of(panel(0, n_people=60, n_situations=2), 3)
+    with pytest.raises(ArgumentError) as caught:
+        model.fit(init="moments")
+    assert str(caught.value) == (
+        "init='moments' needs three choices or more by most individuals, or one table of "
+        "alternatives with counts. Use init='auto', or pass individual= if people chose repeatedly."
+    )
+
+
+def test_one_table_with_counts_has_moments():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 3))
+    tastes = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    share = np.exp(x @ tastes.T)
+    n = rng.multinomial(40_000, (share / share.sum(axis=0)).mean(axis=1))
+    frame = pd.DataFrame(x, columns=["x1", "x2", "x3"]).assign(n=n)
+    model = MixedMultinomialLogit.from_formula("n ~ x1 + x2 + x3", frame, 2)
+    result = model.fit(init="moments")
+    assert set(result.starts["origin"]) == {"moments"}
+    assert result.llf == pytest.approx(model.fit(init="random").llf, abs=EM_AND_TOL)
 
 
 def test_fewer_distinct_individuals_than_classes_can_be_fitted():
@@ -86,69 +186,25 @@ def test_fewer_distinct_individuals_than_classes_can_be_fitted():
     assert np.isfinite(result.llf)
 
 
-def test_a_race_returns_the_best_first_and_names_them():
-    likelihood = likelihood_of(panel(2), 3)
-    rng = np.random.default_rng(0)
-    drawn, _ = candidates(likelihood, pooled_logit(likelihood), "auto", 8, rng)
-    heat = race(likelihood, drawn, ((3, 4), (3, 2)), maxiter=500, tol=1e-8)
-    assert len(heat.run.value) == len(heat.index) == 2
-    assert heat.run.value[0] >= heat.run.value[1]
-    alone = expectation_maximisation(likelihood, drawn[heat.index], maxiter=500, tol=1e-8)
-    np.testing.assert_allclose(heat.run.value, alone.value, rtol=0, atol=1e-6)
-    # 8 for 3 iterations, 4 for 3, and 2 to the end
-    assert heat.n_iterations == 24 + 12 + (heat.run.n_iter - 6).sum()
+def test_finalists_that_agree_end_the_search():
+    likelihood = likelihood_of(panel(1, n_people=500), 3)
+    found = found_by(likelihood)
+    agree = found.run.value.max() - found.run.value < SAME_OPTIMUM
+    assert agree.sum() > 2
+    assert "split-merge" not in found.origin
 
 
-def test_excess_variance_of_scores_is_the_variance_of_tastes():
-    """A class of which half has taste −d and half +d along one attribute, for small d."""
-    d = 0.4
-    mixed = pd.DataFrame({"low": [-d, 0.0, 0.0], "high": [d, 0.0, 0.0]}, index=TASTES.index)
-    likelihood = likelihood_of(panel(3, mixed, n_people=4000), 1)
-    pooled = Parameters(pooled_logit(likelihood)[None], np.zeros((0, 1)))
-    posterior = np.ones((4000, 1))
-    _, excess, direction = _heterogeneity(likelihood, pooled, posterior, np.array([4000.0]))
-    assert abs(direction[0, 0]) == pytest.approx(d, rel=0.1)  # the approximation is for small d
-    assert np.abs(direction[0, 1:]).max() < 0.1
-    homogeneous = pd.DataFrame({"all": [0.5, 0.5, 0.0]}, index=TASTES.index)
-    likelihood = likelihood_of(panel(4, homogeneous, n_people=4000), 1)
-    pooled = Parameters(pooled_logit(likelihood)[None], np.zeros((0, 1)))
-    assert _heterogeneity(likelihood, pooled, posterior, np.array([4000.0]))[1][0] < excess[0] / 3
+# -- what is found ---------------------------------------------------------------------------------
 
 
-def test_the_first_proposal_merges_what_overlaps_and_splits_what_is_mixed():
-    likelihood = likelihood_of(panel(5), 3)
-    b = TASTES.to_numpy().T
-    wrong = np.array([b[0] + 0.05, b[0] - 0.05, (b[1] + b[2]) / 2])  # one too many, one too few
-    proposal = _proposals(likelihood, Parameters(wrong, np.zeros((2, 1))))[0]
-    np.testing.assert_allclose(proposal.beta[0], b[0], atol=0.06)
-    split = proposal.beta[1] - proposal.beta[2]
-    between = b[1] - b[2]
-    cosine = abs(split @ between) / np.linalg.norm(split) / np.linalg.norm(between)
-    assert cosine > 0.9
-
-
-def test_split_and_merge_leaves_a_local_maximum():
-    likelihood = likelihood_of(panel(5), 3)
-    b = TASTES.to_numpy().T
-    wrong = np.array([[b[0] + 0.05, b[0] - 0.05, (b[1] + b[2]) / 2]])
-    stuck = expectation_maximisation(
-        likelihood, Parameters(wrong, np.zeros((1, 2, 1))), maxiter=15, tol=1e-12
-    )
-    start = truth(TASTES)
-    best = expectation_maximisation(
-        likelihood, Parameters(start.beta[None], start.gamma[None]), maxiter=500, tol=1e-8
-    )
-    assert stuck.value[0] < best.value[0] - 50
-    finished, n_iterations = improve(likelihood, stuck, maxiter=500, tol=1e-8)
-    assert max(run.value[0] for run in finished) == pytest.approx(best.value[0], abs=1e-6)
-    assert n_iterations > 0
-
-
-def test_two_classes_leave_nothing_to_split_and_merge():
-    likelihood = likelihood_of(panel(5), 2)
-    start = Parameters(TASTES.to_numpy().T[None, :2], np.zeros((1, 1, 1)))
-    run = expectation_maximisation(likelihood, start, maxiter=5, tol=1e-8)
-    assert improve(likelihood, run, maxiter=5, tol=1e-8) == ([], 0)
+@pytest.mark.parametrize("init", starts.INITS)
+def test_the_same_seed_gives_the_same_bits(init):
+    likelihood = likelihood_of(panel(3, n_people=100), 3)
+    first, again = (found_by(likelihood, seed=7, init=init) for _ in range(2))
+    np.testing.assert_array_equal(first.run.parameters.flat(), again.run.parameters.flat())
+    np.testing.assert_array_equal(first.run.value, again.run.value)
+    assert first.origin == again.origin
+    assert first.n_candidate_iterations == again.n_candidate_iterations
 
 
 @pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)
@@ -156,6 +212,7 @@ def test_two_classes_leave_nothing_to_split_and_merge():
 def test_the_default_fit_of_every_layout_beats_one_class(case, n_classes):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # small data: some classes vanish
+        warnings.simplefilter("ignore", OneChoiceWarning)  # of the cross-sections
         result = case.model(n_classes).fit()
     assert result.llf >= result.ll_mnl - 1e-6
     result.summary().as_text()
@@ -174,3 +231,128 @@ def test_the_default_fit_of_every_layout_beats_one_class(case, n_classes):
 def test_hard_surveys_reach_the_best_known_optimum(model, n_classes, seed, best):
     # the best known log-likelihoods, to their printed digits
     assert model(n_classes).fit(rng=seed).llf > best - 1e-3
+
+
+def test_a_wide_table_takes_whitened_steps_to_the_same_optimum(monkeypatch):
+    likelihood = electricity_model(2).likelihood()
+    pooled = pooled_logit(likelihood)
+    assert isinstance(starts.choose_m_step(likelihood, pooled), NewtonStep)
+    monkeypatch.setattr(starts, "_WIDE", 6)
+    m_step = starts.choose_m_step(likelihood, pooled)
+    assert isinstance(m_step, WhitenedStep)
+    # with one class, a step of size one is Newton's: to the maximum, from near it
+    one = likelihood.with_classes(1)
+    near = Parameters(pooled[None, None] * 1.001, np.zeros((1, 0, 1)))
+    at = one.expect(near)
+    newton = NewtonStep().step(one, at)
+    np.testing.assert_allclose(m_step.step(one, at), newton, rtol=0.01)  # of another point
+    assert electricity_model(2).fit().llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
+
+
+# -- growing samples -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_samples(monkeypatch):
+    monkeypatch.setattr(starts, "_SAMPLE", 150)
+    monkeypatch.setattr(starts, "_SAMPLE_PER_PARAMETER", 1)
+
+
+def test_samples_grow_fourfold_and_end_with_everybody(small_samples):
+    likelihood = likelihood_of(panel(0, n_people=2400, n_situations=3), 3)
+    climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
+    climbs = starts._growing(climb, np.random.default_rng(0))
+    assert [one.likelihood.data.n_distinct for one in climbs] == [150, 600, 2400]
+    assert climbs[-1] is climb
+    few = likelihood_of(panel(0, n_people=599, n_situations=3), 3)
+    assert len(starts._growing(Climb(few, NewtonStep(), 500, 1e-6), np.random.default_rng(0))) == 1
+
+
+def test_a_sample_has_people_for_every_parameter(monkeypatch):
+    monkeypatch.setattr(starts, "_SAMPLE", 10)
+    likelihood = likelihood_of(panel(0, n_people=2000, n_situations=3), 3)  # 11 parameters
+    climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
+    climbs = starts._growing(climb, np.random.default_rng(0))
+    assert [one.likelihood.data.n_distinct for one in climbs] == [440, 2000]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_search_by_samples_ends_at_the_same_optimum(small_samples, seed):
+    frame = panel(seed, n_people=1500)
+    model = model_of(frame, 3)
+    best = top_of(likelihood_of(frame, 3), truth())
+    result = model.fit(rng=seed)
+    assert result.converged
+    assert result.llf == pytest.approx(best, abs=EM_AND_TOL)
+    again = model.fit(rng=seed)
+    np.testing.assert_array_equal(result.params.to_numpy(), again.params.to_numpy())
+    assert len(result.starts) <= 3
+    assert result.mle_retvals["n_candidates"] == 8
+
+
+def test_iterations_on_a_sample_count_in_proportion(small_samples):
+    likelihood = likelihood_of(panel(0, n_people=2400), 3)
+    found = found_by(likelihood, n_starts=8)
+    # eight candidates of three to five classes run 8 iterations or more on 150 people; then three
+    # at most on 600 and on 2400: far less than 8 candidates would on all
+    assert len(found.run.value) <= 3
+    assert found.n_candidate_iterations < 8 * 8
+    assert found.n_candidate_iterations >= 1
+
+
+def test_a_sample_that_does_not_identify_the_tastes_is_passed_over(small_samples):
+    frame = panel(0, n_people=1500, n_situations=3)
+    frame["x3"] = np.where(frame["person"] == 7, frame["x3"], 0.0)  # varies for one person
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # x3 is not identified in each class
+        result = model_of(frame, 2).fit(penalty=0.1)
+    assert np.isfinite(result.llf)
+
+
+def test_other_kinds_of_starts_are_run_on_everybody(small_samples):
+    likelihood = likelihood_of(panel(0, n_people=1500), 3)
+    seen = []
+    found_by(
+        likelihood,
+        init="random",
+        n_starts=2,
+        callback=lambda iteration, value, mass: seen.append(mass.sum(axis=-1)),
+    )
+    np.testing.assert_allclose(np.concatenate(seen), 1500, rtol=1e-12)
+
+
+# -- what is reported ------------------------------------------------------------------------------
+
+
+def test_the_table_of_starts_names_what_leads_to_the_best():
+    likelihood = swissmetro_model(4).likelihood()
+    found = found_by(likelihood, seed=3, init="random", n_starts=8)
+    table = found.table(likelihood, found.run.value[0] + 0.002)  # Newton goes a little further
+    assert list(table.columns) == ["llf", "em_iterations", "origin", "finished", "is_best"]
+    assert table.index.name == "start"
+    assert table["llf"].iloc[0] == found.run.value[0] + 0.002
+    assert table["is_best"].iloc[0]
+    for row, gap in zip(table[1:].itertuples(), found.run.gap[1:], strict=True):
+        gap = gap if np.isfinite(gap) else 0.0
+        assert row.is_best == (table["llf"].iloc[0] - row.llf - gap < SAME_OPTIMUM)
+    np.testing.assert_array_equal(table["finished"], found.run.converged)
+
+
+def test_the_table_of_starts_is_without_the_penalty():
+    result = model_of(panel(0, n_people=100), 3).fit(penalty=5.0)
+    # the first is the fit, but for the penalty of where EM handed over
+    assert result.starts["llf"].iloc[0] == pytest.approx(result.llf, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"init": "kmeans"}, "init='kmeans' is not one of auto, moments, subspace, random."),
+        ({"n_starts": 0}, "n_starts=0 must be at least 1."),
+    ],
+)
+def test_arguments_out_of_range_are_refused(keywords, message):
+    likelihood = likelihood_of(panel(0, TASTES, n_people=20), 2)
+    with pytest.raises(ArgumentError) as caught:
+        found_by(likelihood, **keywords)
+    assert str(caught.value) == message

@@ -1,0 +1,188 @@
+"""Kinds of starting points: latent moments, partitions of the individuals, noise.
+
+Each kind is a function that returns a stack of mixtures, drawn at random where there is a choice.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
+from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.moments import LatentMoments
+from mixlogit.newton import maximise, solve_scaled
+
+__all__ = ["clusters", "from_moments", "in_subspace", "noise", "partitions", "pooled_logit"]
+
+_PARTITION_STEPS = 3
+_NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
+_LEAST_SHARE = 0.02  # of a class at the start, over 1/K
+
+
+def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
+    """Coefficients (L,) of the logit with one class."""
+    one = likelihood.with_classes(1)
+    return maximise(one.evaluate, np.zeros(one.n_params)).x
+
+
+def from_moments(
+    likelihood: MixtureLikelihood, moments: LatentMoments, n: int, rng: np.random.Generator
+) -> Parameters:
+    """Atoms of the latent moments, by each solver that applies.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    moments : LatentMoments
+    n : int
+        At most so many: the tensor solver first, then projections on random directions.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Parameters
+        With a leading axis; of length 0 where no solver applies.
+    """
+    n_classes = likelihood.n_classes
+    atoms: list[Atoms] = []
+    if moments.order >= 3 and n_classes <= len(moments.first) + 1:
+        atoms.append(tensor_atoms(moments, n_classes, rng))
+    if moments.order >= 2 * n_classes - 1 and n > len(atoms):
+        atoms += projection_atoms(moments, n_classes, rng, n - len(atoms))
+    pulled = [pull_back(one, moments.second) for one in atoms[:n]]
+    theta = np.array([one.theta for one in pulled]).reshape(-1, n_classes, len(moments.first))
+    shares = np.array([one.shares for one in pulled]).reshape(-1, n_classes)
+    return _mixtures(likelihood, moments.coordinates.tastes(theta), shares)
+
+
+def in_subspace(
+    likelihood: MixtureLikelihood, moments: LatentMoments, n: int, rng: np.random.Generator
+) -> Parameters:
+    """Normal draws in the span of the atoms, with the covariance of the latent moments.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    moments : LatentMoments
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Parameters
+        With a leading axis of length n.
+    """
+    n_classes = likelihood.n_classes
+    space = subspace(moments, n_classes - 1)
+    n_axes = space.basis.shape[1]
+    width = np.sqrt(np.maximum(space.eigenvalues[:n_axes], 0.0))
+    draws = rng.standard_normal((n, n_classes, n_axes))
+    theta = moments.first + (draws * width) @ space.basis.T
+    return _mixtures(likelihood, moments.coordinates.tastes(theta))
+
+
+def clusters(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+) -> Parameters:
+    """Logits of clusters of individuals, by k-means on what their choices say beyond one logit.
+
+    Scores are whitened by the information and divided by the root of the number of choices, so
+    that they have about unit variance where tastes do not differ.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    pooled : ndarray, shape (L,)
+        Tastes of the one logit.
+    n : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    Parameters
+        With a leading axis of length n.
+    """
+    parts = np.empty((n, likelihood.data.n_distinct), dtype=int)
+    if n:
+        z = _whitened_scores(likelihood, pooled)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
+        for i in range(n):
+            few = len(z) < likelihood.n_classes
+            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
+            parts[i] = kmeans2(z, centres, minit="matrix")[1]
+    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts))
+
+
+def partitions(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+) -> Parameters:
+    """Logits of random parts of the individuals; arguments as for `clusters`."""
+    parts = rng.integers(likelihood.n_classes, size=(n, likelihood.data.n_distinct))
+    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts))
+
+
+def noise(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+) -> Parameters:
+    """Normal draws around one logit, in units of the attributes' spread; as for `clusters`."""
+    width = np.exp(rng.uniform(np.log(_NOISE[0]), np.log(_NOISE[1]), size=(n, 1, 1)))
+    draws = rng.standard_normal((n, likelihood.n_classes, len(pooled)))
+    return _mixtures(likelihood, pooled + width * draws / likelihood.data.exog_scale)
+
+
+def _mixtures(
+    likelihood: MixtureLikelihood, beta: np.ndarray, shares: np.ndarray | None = None
+) -> Parameters:
+    """Put tastes (n, K, L) and shares (n, K), equal if None, in a stack."""
+    n, n_classes = beta.shape[:2]
+    if shares is None:
+        shares = np.full((n, n_classes), 1 / n_classes)
+    shares = np.maximum(shares, _LEAST_SHARE / n_classes)
+    shares = shares / shares.sum(axis=1, keepdims=True)
+    return Parameters(beta, likelihood.membership.from_shares(shares))
+
+
+def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
+    """Scores of the individuals at one logit, of unit variance if it were all there is, (N, D)."""
+    one = likelihood.with_classes(1)
+    n_choices = likelihood.data.choices_per_individual
+    information = -one.evaluate(pooled).hessian / float(n_choices @ likelihood.weight)
+    value, vector = np.linalg.eigh(information)
+    keep = value > 1e-10 * value[-1]
+    whiten = vector[:, keep] / np.sqrt(value[keep])
+    z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
+
+    def collect(score: np.ndarray, individuals: slice) -> None:
+        z[individuals] = score[:, 0] @ whiten / np.sqrt(n_choices[individuals, None])
+
+    likelihood.table.sweep(
+        pooled[None],
+        lambda log_f, individuals: likelihood.weight[None, individuals],
+        curvature=False,
+        collect=collect,
+    )
+    return z
+
+
+def _logits_of_parts(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray
+) -> np.ndarray:
+    """A few Newton steps of one logit per part of partitions (n, N): tastes (n, K, L)."""
+    n, n_classes = len(parts), likelihood.n_classes
+    beta = np.tile(pooled, (n * n_classes, 1))
+    classes = np.arange(n_classes)[:, None]
+
+    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+        own = parts[:, None, individuals] == classes  # (n, K, individuals)
+        return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1)
+
+    for _ in range(_PARTITION_STEPS if n else 0):
+        sweep = likelihood.table.sweep(beta, weigh)
+        step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
+        length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
+        beta = beta + step / np.maximum(length, 1.0)
+    return beta.reshape(n, n_classes, len(pooled))

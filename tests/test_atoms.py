@@ -1,0 +1,319 @@
+"""Atoms from moments: exact moments give exact atoms, noisy ones finite atoms that respect them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import mixlogit.atoms
+from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
+from mixlogit.errors import ArgumentError
+from mixlogit.moments import Coordinates, Directional
+
+N_CLASSES = [2, 3, 4, 5]
+SEEDS = range(5)
+
+
+class Known:
+    """The moments of known atoms, with noise if asked for."""
+
+    def __init__(self, atoms, order=30, noise=0.0, seed=0):
+        self._atoms, self.order, self._noise = atoms, order, noise
+        self._rng = np.random.default_rng(seed)
+        n_dimensions = atoms.theta.shape[1]
+        self.coordinates = Coordinates(np.zeros(n_dimensions), np.eye(n_dimensions))
+        self.first = self._noisy(atoms.shares @ atoms.theta)
+        second = self._noisy((atoms.theta.T * atoms.shares) @ atoms.theta)
+        self.second = (second + second.T) / 2
+
+    def _noisy(self, values):
+        return values + self._noise * self._rng.standard_normal(values.shape)
+
+    def third(self, basis):
+        x = self._atoms.theta @ basis
+        third = np.einsum("k,ka,kb,kc->abc", self._atoms.shares, x, x, x)
+        noise = self._noisy(np.zeros(third.shape))
+        return third + sum(noise.transpose(p) for p in itertools.permutations(range(3))) / 6
+
+    def along(self, directions, n_powers):
+        x = directions @ self._atoms.theta.T  # (n, K)
+        powers = x[:, None, :] ** np.arange(n_powers)[:, None] * self._atoms.shares
+        power, mixed = powers.sum(axis=2), powers[:, : n_powers // 2] @ self._atoms.theta
+        noisy = np.hstack([power[:, :1], self._noisy(power[:, 1:])])  # shares do sum to one
+        return Directional(noisy, self._noisy(mixed))
+
+
+def random_atoms(n_classes, n_dimensions, seed):
+    """Atoms in general position, as far from each other as noise is from the mean."""
+    rng = np.random.default_rng(seed)
+    shares = rng.dirichlet(np.full(n_classes, 5.0))
+    return Atoms(shares, 0.5 + rng.standard_normal((n_classes, n_dimensions)))
+
+
+def distance(found, truth):
+    """Largest difference in a position or share, over the best labelling."""
+    return min(
+        max(
+            np.abs(found.theta[list(order)] - truth.theta).max(),
+            np.abs(found.shares[list(order)] - truth.shares).max(),
+        )
+        for order in itertools.permutations(range(len(truth.shares)))
+    )
+
+
+def is_distribution(atoms, n_classes, n_dimensions):
+    return (
+        atoms.shares.shape == (n_classes,)
+        and atoms.theta.shape == (n_classes, n_dimensions)
+        and (atoms.shares > 0).all()
+        and abs(atoms.shares.sum() - 1) < 1e-13
+        and bool(np.isfinite(atoms.theta).all())
+    )
+
+
+# Exact moments
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_the_tensor_solver_is_exact(n_classes, seed):
+    for n_dimensions in (n_classes, 8):
+        truth = random_atoms(n_classes, n_dimensions, seed)
+        found = tensor_atoms(Known(truth, order=3), n_classes, np.random.default_rng(seed))
+        assert distance(found, truth) < 1e-8  # round-off times the condition of the moments
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_the_projection_solver_is_exact(n_classes, seed):
+    for n_dimensions in (n_classes, 8):
+        truth = random_atoms(n_classes, n_dimensions, seed)
+        moments = Known(truth, order=2 * n_classes - 1)
+        found = projection_atoms(moments, n_classes, np.random.default_rng(seed))
+        assert len(found) == (1 if n_classes == 2 else 10)  # on a line there is one direction
+        assert distance(found[0], truth) < 1e-8  # the direction that tells atoms apart best
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_exactness_does_not_depend_on_the_spread_or_the_base(scale, shift):
+    one = random_atoms(3, 4, seed=1)
+    truth = Atoms(one.shares, scale * (one.theta + shift))
+    rng = np.random.default_rng(0)
+    assert distance(tensor_atoms(Known(truth), 3, rng), truth) < 1e-8 * max(1, scale)
+    assert distance(projection_atoms(Known(truth), 3, rng)[0], truth) < 1e-8 * max(1, scale)
+
+
+def test_small_classes_are_exact_down_to_half_a_per_cent():
+    truth = Atoms(np.array([0.005, 0.3, 0.695]), random_atoms(3, 4, seed=2).theta)
+    rng = np.random.default_rng(0)
+    assert distance(tensor_atoms(Known(truth), 3, rng), truth) < 1e-8
+    assert distance(projection_atoms(Known(truth), 3, rng)[0], truth) < 1e-8
+
+
+def test_the_tensor_solver_takes_one_class_more_than_dimensions():
+    truth = random_atoms(4, 3, seed=1)
+    assert distance(tensor_atoms(Known(truth), 4, np.random.default_rng(0)), truth) < 1e-8
+
+
+def test_the_projection_solver_takes_more_classes_than_dimensions_allow_the_other():
+    """Three atoms on a line: only the projection solver applies, and there is one direction."""
+    truth = Atoms(np.array([0.2, 0.5, 0.3]), np.array([[-1.0], [0.2], [1.5]]))
+    found = projection_atoms(Known(truth), 3, np.random.default_rng(0))
+    assert len(found) == 1
+    assert distance(found[0], truth) < 1e-8
+
+
+def test_one_class_sits_at_the_mean():
+    moments = Known(random_atoms(3, 2, seed=0))
+    rng = np.random.default_rng(0)
+    for found in (tensor_atoms(moments, 1, rng), *projection_atoms(moments, 1, rng)):
+        np.testing.assert_array_equal(found.theta, moments.first[None])
+        np.testing.assert_array_equal(found.shares, [1.0])
+
+
+def test_the_same_generator_gives_the_same_atoms():
+    moments = Known(random_atoms(3, 4, seed=3))
+    for solve in (tensor_atoms, lambda *args: projection_atoms(*args)[3]):
+        once, twice = (solve(moments, 3, np.random.default_rng(7)) for _ in range(2))
+        np.testing.assert_array_equal(once.theta, twice.theta)
+
+
+# Subspace
+
+
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_k_atoms_leave_one_eigenvalue_less_than_k_and_span_their_differences(n_classes):
+    truth = random_atoms(n_classes, 7, seed=0)
+    space = subspace(Known(truth), n_classes - 1)
+    assert space.eigenvalues.shape == (7,)
+    assert (np.diff(space.eigenvalues) <= 0).all()
+    assert (space.eigenvalues[: n_classes - 1] > 1e-3).all()
+    assert np.abs(space.eigenvalues[n_classes - 1 :]).max() < 1e-13  # round-off
+    np.testing.assert_allclose(space.basis.T @ space.basis, np.eye(n_classes - 1), atol=1e-13)
+    apart = truth.theta - truth.theta[0]
+    np.testing.assert_allclose(apart @ space.basis @ space.basis.T, apart, atol=1e-12)
+
+
+def test_a_subspace_is_no_larger_than_the_whole():
+    assert subspace(Known(random_atoms(5, 2, seed=0)), 4).basis.shape == (2, 2)
+
+
+# Noise
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.3, 30.0])
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_noise_leaves_atoms_finite_and_shares_a_distribution(n_classes, noise):
+    for seed in SEEDS:
+        truth = random_atoms(n_classes, 5, seed)
+        moments = Known(truth, noise=noise, seed=seed)
+        rng = np.random.default_rng(seed)
+        found = [tensor_atoms(moments, n_classes, rng), *projection_atoms(moments, n_classes, rng)]
+        assert all(is_distribution(atoms, n_classes, 5) for atoms in found)
+        pulled = [pull_back(atoms, moments.second) for atoms in found]
+        assert all(is_distribution(atoms, n_classes, 5) for atoms in pulled)
+
+
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_the_error_of_the_tensor_solver_is_of_the_size_of_the_noise(n_classes):
+    errors = {noise: [] for noise in (1e-4, 1e-6)}
+    for noise, seed in itertools.product(errors, SEEDS):
+        truth = random_atoms(n_classes, 6, seed)
+        found = tensor_atoms(Known(truth, noise=noise), n_classes, np.random.default_rng(0))
+        errors[noise].append(distance(found, truth))
+    # a hundredth of the noise, a hundredth of the error, but for higher orders in the noise
+    assert np.median(errors[1e-4]) / np.median(errors[1e-6]) == pytest.approx(100, rel=0.3)
+    assert np.median(errors[1e-6]) < 1e-3
+
+
+def test_the_error_of_the_projection_solver_grows_much_faster_with_the_classes():
+    """What the paper finds: exponentially, against hardly at all for the tensor solver."""
+
+    def typical(n_classes):
+        errors = []
+        for seed in SEEDS:
+            truth = random_atoms(n_classes, 6, seed)
+            moments = Known(truth, noise=1e-6, seed=seed)
+            rng = np.random.default_rng(seed)
+            tensor = tensor_atoms(moments, n_classes, rng)
+            projection = projection_atoms(moments, n_classes, rng)[0]
+            errors.append([distance(tensor, truth), distance(projection, truth)])
+        return np.median(errors, axis=0)
+
+    two, five = typical(2), typical(5)
+    assert five[1] / two[1] > 10 * five[0] / two[0]
+
+
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_tensor_atoms_keep_the_first_two_moments_in_noise(n_classes):
+    truth = random_atoms(n_classes, n_classes - 1, seed=0)
+    moments = Known(truth)
+    moments._noise = 0.1  # of the third moments alone
+    found = tensor_atoms(moments, n_classes, np.random.default_rng(0))
+    if found.shares.min() > 2 * mixlogit.atoms._LEAST_SHARE:
+        np.testing.assert_allclose(found.shares @ found.theta, moments.first, atol=1e-12)
+        second = (found.theta.T * found.shares) @ found.theta
+        np.testing.assert_allclose(second, moments.second, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", N_CLASSES)
+def test_fewer_atoms_than_classes_give_distinct_finite_atoms(n_classes):
+    """Equal atoms would stay equal through EM."""
+    for n_atoms in range(1, n_classes):
+        moments = Known(random_atoms(n_atoms, 4, seed=0))
+        rng = np.random.default_rng(0)
+        for found in projection_atoms(moments, n_classes, rng):
+            assert is_distribution(found, n_classes, 4)
+            assert len(np.unique(found.theta, axis=0)) == n_classes
+        assert is_distribution(tensor_atoms(moments, n_classes, rng), n_classes, 4)
+
+
+def test_no_moments_at_all_give_finite_atoms():
+    nothing = Known(Atoms(np.array([0.4, 0.6]), np.zeros((2, 3))))
+    rng = np.random.default_rng(0)
+    for found in (tensor_atoms(nothing, 3, rng), *projection_atoms(nothing, 3, rng)):
+        assert is_distribution(found, 3, 3)
+        assert np.abs(pull_back(found, nothing.second).theta).max() < 1e-3
+
+
+def test_moments_of_no_distribution_are_brought_to_those_of_one():
+    """A fourth moment below the square of the second: the least that can be is 1."""
+    nodes, weights = mixlogit.atoms._quadrature(np.array([1.0, 0.0, 1.0, 0.0, 0.7, 0.0]), 3)
+    near = (nodes[:, None] ** np.arange(6) * weights[:, None]).sum(axis=0)
+    assert abs(weights.sum() - 1) < 1e-12
+    np.testing.assert_allclose(near, [1, 0, 0.9, 0, 0.85, 0], atol=0.15)
+    assert near[4] >= near[2] ** 2 - 1e-12
+
+
+def test_a_projection_out_of_iterations_falls_back(monkeypatch):
+    moments = np.array([1.0, 0.0, 1.0, 0.0, 0.7, 0.0])
+    expected = mixlogit.atoms._quadrature(moments, 3)
+
+    def exhausted(design, target):
+        raise RuntimeError("too many iterations")
+
+    monkeypatch.setattr(mixlogit.atoms, "nnls", exhausted)
+    nodes, weights = mixlogit.atoms._quadrature(moments, 3)
+    # another optimiser, which stops at a tolerance
+    assert (weights @ nodes**2) == pytest.approx(expected[1] @ expected[0] ** 2, abs=0.02)
+
+
+# Atoms that fly off
+
+
+def test_pull_back_leaves_atoms_within_the_second_moment_as_they_are():
+    for n_classes, seed in itertools.product(N_CLASSES, SEEDS):
+        for n_dimensions in (2, 8):
+            atoms = random_atoms(n_classes, n_dimensions, seed)
+            pulled = pull_back(atoms, Known(atoms).second)
+            assert (pulled.theta == atoms.theta).all()
+            assert (pulled.shares == atoms.shares).all()
+
+
+def test_pull_back_shrinks_atoms_that_fly_off_to_the_bound():
+    truth = random_atoms(4, 3, seed=1)
+    second = Known(truth).second
+    wild = truth.theta.copy()
+    wild[2] *= 50
+    pulled = pull_back(Atoms(truth.shares, wild), second)
+    assert (pulled.theta[[0, 1, 3]] == truth.theta[[0, 1, 3]]).all()
+    # on the boundary, second − share theta theta' is singular and positive semi-definite
+    left = second - truth.shares[2] * np.outer(pulled.theta[2], pulled.theta[2])
+    assert np.linalg.eigvalsh(left)[0] == pytest.approx(0, abs=1e-12)
+    turned = pulled.theta[2] / wild[2]
+    np.testing.assert_allclose(turned, turned[0])
+    assert 0 < turned[0] < 1
+
+
+def test_pull_back_measures_by_the_noise_where_the_second_moment_is_negative():
+    atoms = Atoms(np.array([0.5, 0.5]), np.array([[0.1, 3.0], [0.1, 0.2]]))
+    pulled = pull_back(atoms, np.diag([1.0, -0.04]))
+    # along the second axis an atom of share 1/2 may lie at the root of 2 · 0.04, near enough
+    assert pulled.theta[0, 1] == pytest.approx(np.sqrt(2 * 0.04), rel=1e-3)
+    assert (pulled.theta[1] == atoms.theta[1]).all()
+
+
+# Messages
+
+
+def test_too_many_classes_for_the_tensor_solver_are_refused():
+    moments = Known(random_atoms(4, 2, seed=0))
+    with pytest.raises(ArgumentError, match=r"4 classes .* identified attributes, 2: .*projection"):
+        tensor_atoms(moments, 4, np.random.default_rng(0))
+
+
+def test_too_few_choices_for_the_tensor_solver_are_refused():
+    moments = Known(random_atoms(2, 2, seed=0), order=2)
+    with pytest.raises(
+        ArgumentError, match=r"three choices or more .* orders up to 2\. .*subspace"
+    ):
+        tensor_atoms(moments, 2, np.random.default_rng(0))
+
+
+def test_too_few_choices_for_the_projection_solver_are_refused():
+    moments = Known(random_atoms(3, 2, seed=0), order=4)
+    with pytest.raises(ArgumentError, match=r"order 5 for 3 classes.* up to 4\. Use the tensor"):
+        projection_atoms(moments, 3, np.random.default_rng(0))
