@@ -105,15 +105,7 @@ def clusters(
     Parameters
         With a leading axis of length n.
     """
-    parts = np.empty((n, likelihood.data.n_distinct), dtype=int)
-    if n:
-        z = _whitened_scores(likelihood, pooled)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
-        for i in range(n):
-            few = len(z) < likelihood.n_classes
-            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
-            parts[i] = kmeans2(z, centres, minit="matrix")[1]
+    parts = _k_means(likelihood, pooled, n, rng)
     return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts))
 
 
@@ -146,6 +138,23 @@ def _mixtures(
     return Parameters(beta, likelihood.membership.from_shares(shares))
 
 
+def _k_means(
+    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Partitions by k-means on whitened scores, from individuals drawn at random, (n, N)."""
+    parts = np.empty((n, likelihood.data.n_distinct), dtype=np.int32)
+    if n == 0:
+        return parts
+    z = _whitened_scores(likelihood, pooled)
+    few = len(z) < likelihood.n_classes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
+        for i in range(n):
+            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
+            parts[i] = kmeans2(z, centres, minit="matrix")[1]
+    return parts
+
+
 def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
     """Scores of the individuals at one logit, of unit variance if it were all there is, (N, D)."""
     one = likelihood.with_classes(1)
@@ -173,6 +182,10 @@ def _logits_of_parts(
 ) -> np.ndarray:
     """A few Newton steps of one logit per part of partitions (n, N): tastes (n, K, L)."""
     n, n_classes = len(parts), likelihood.n_classes
+    at_once = max(likelihood.table.columns_at_once // n_classes, 1)
+    if n > at_once:
+        some = [parts[i : i + at_once] for i in range(0, n, at_once)]
+        return np.concatenate([_logits_of_parts(likelihood, pooled, few) for few in some])
     beta = np.tile(pooled, (n * n_classes, 1))
     classes = np.arange(n_classes)[:, None]
 

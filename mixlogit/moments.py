@@ -34,7 +34,7 @@ __all__ = [
 
 _RANK_TOLERANCE = 1e-10  # of the largest eigenvalue of the information
 _HERMITE_ORDER = 30  # beyond it the polynomials are noise alone
-_KEEP_BYTES = 1 << 25  # whitened scores up to this size are held between passes
+_KEEP_BYTES = 1 << 22  # whitened scores up to this size are held between passes
 
 
 @dataclass(frozen=True, eq=False)

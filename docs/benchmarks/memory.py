@@ -1,4 +1,4 @@
-"""Peak memory of reading a table and of 20 EM iterations, in multiples of the attribute table.
+"""Peak memory of reading a table, of 20 EM iterations and of a default fit, in attribute tables.
 
 Every figure comes from a process of its own: it builds the user's frame, notes its resident memory,
 runs the stage, and reports its peak (``getrusage``). Linux only.
@@ -18,7 +18,12 @@ import tracemalloc
 import warnings
 
 # Only the children import numpy: a child's peak begins with the memory of its parent.
-STAGES = {"import": "imports", "data": "data layer", "em": "data layer + 20 EM iterations"}
+STAGES = {
+    "import": "imports",
+    "data": "data layer",
+    "em": "data layer + 20 EM iterations",
+    "fit": "data layer + default fit",
+}
 MEGABYTE = 1e6
 
 
@@ -94,6 +99,9 @@ def measure(layout: str, size: int, stage: str, is_traced: bool) -> dict[str, fl
             result = model.fit(method="em", maxiter=20, tol=1e-300, n_starts=1, init="random")
             out["seconds"] = time.perf_counter() - began
             out["iterations"] = int(result.mle_retvals["em_iterations"])
+        elif stage == "fit":
+            model.fit()
+            out["seconds"] = time.perf_counter() - began
     out["peak"], out["kept"] = peak(), resident()
     if is_traced:
         out["traced"] = tracemalloc.get_traced_memory()[1]
@@ -129,7 +137,7 @@ def main() -> None:
         print(f"{first['imports'] / MEGABYTE:.0f} MB; with the user's frame", end=" ")
         print(f"{first['frame'] / MEGABYTE:.0f} MB (peak {first['building'] / MEGABYTE:.0f} MB)")
         print(f"{'':32}{'above the frame':>20}{'allocated':>12}{'kept':>8}{'in all':>18}{'s':>7}")
-        for stage in ("data", "em"):
+        for stage in ("data", "em", "fit"):
             got = child(layout, size, stage, False)
             traced = child(layout, size, stage, True)["traced"]
             above, kept = got["peak"] - got["frame"], got["kept"] - got["frame"]

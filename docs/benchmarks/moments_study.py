@@ -288,7 +288,7 @@ def climb(
 def settled(sample: Sample, start: Parameters, m_step: MStep | None = None) -> Run:
     """Accelerated EM to a tolerance that tells optima from slow progress.
 
-    On correlated designs runs stop at a tolerance of 0.001 with up to 0.9 still to gain.
+    On correlated designs runs stop at a tolerance of 0.001 with up to 0.5 still to gain.
     """
     return climb(sample, start, m_step=m_step, tol=1e-7, accelerate=True)
 
