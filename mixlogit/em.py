@@ -33,6 +33,7 @@ _DAMPING = 1e-10  # relative ridge on earlier iterations, which become parallel
 _LEAST_PROMISE = 0.5  # of the gain a plain step promises: what an extrapolation has to bring
 _FIRST_WAIT, _LONGEST_WAIT = 2, 32  # plain iterations after an extrapolation that failed
 _FORGET, _LENGTHEN = 1.25, 1.25  # per iteration: of the slowest rate seen, of shortened steps
+_LARGEST_SHARE = 1e3  # by which an old curvature may grow with its class
 _OPTIMISM = 3.0  # times the predicted gap: what a run may still gain, at best
 
 
@@ -40,8 +41,8 @@ class MStep(Protocol):
     """How an iteration moves the tastes."""
 
     @property
-    def needs_information(self) -> bool:
-        """Whether the E-step has to add up the information of every class."""
+    def refresh(self) -> int:
+        """Iterations between two that add up the information of every class; 0 if none does."""
         ...
 
     def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
@@ -51,9 +52,16 @@ class MStep(Protocol):
 
 @dataclass(frozen=True)
 class NewtonStep:
-    """One Newton step of the weighted logit of each class, with its exact curvature."""
+    """One Newton step of the weighted logit of each class, with its exact curvature.
 
-    needs_information = True
+    Parameters
+    ----------
+    refresh : int
+        Iterations for which a curvature serves, in proportion to the size of the class: 1 finds
+        it anew in each. In a wide table it costs many times what the rest of an iteration does.
+    """
+
+    refresh: int = 1
 
     def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
         """Move the tastes of a stack, (G, K, L)."""
@@ -81,7 +89,7 @@ class WhitenedStep:
 
     covariance: np.ndarray
     size: float = 1.0
-    needs_information = False
+    refresh = 0
 
     @cached_property
     def _inverse(self) -> np.ndarray:
@@ -257,7 +265,7 @@ def expectation_maximisation(
         return Run(parameters, nothing, nothing.astype(int), nothing, nothing.astype(bool))
     active = np.arange(n_mixtures if maxiter > 0 else 0)
     here = parameters
-    at = likelihood.expect(parameters, information=m_step.needs_information)
+    at = likelihood.expect(parameters, information=m_step.refresh > 0)
     value = at.llf - likelihood.penalty_at(here.beta)
     final = Parameters(here.beta.copy(), here.gamma.copy())
     final_value = value.copy()
@@ -275,7 +283,10 @@ def expectation_maximisation(
     while len(active):
         iteration += 1
         proposal = _from_coordinates(likelihood, history.x + step)
-        there = likelihood.expect(proposal, information=m_step.needs_information)
+        is_due = m_step.refresh > 0 and iteration % m_step.refresh == 0
+        there = likelihood.expect(proposal, information=is_due)
+        if m_step.refresh and not is_due:
+            there = _with_old_information(there, at)
         reached = there.llf - likelihood.penalty_at(proposal.beta)
         noise = _ROUND_OFF * np.maximum(1.0, np.abs(value))
         required = np.where(is_leap, _LEAST_PROMISE * promise, 0.0)
@@ -374,6 +385,13 @@ class Climb:
             floor=floor,
             callback=self.callback,
         )
+
+
+def _with_old_information(there: Expectation, at: Expectation) -> Expectation:
+    """Take the information of the classes over from another point, in proportion to their mass."""
+    mass = np.maximum(at.mass, np.finfo(float).tiny)
+    share = np.minimum(there.mass / mass, _LARGEST_SHARE)[..., None, None]
+    return replace(there, beta_information=at.beta_information * share)
 
 
 def _plain_step(

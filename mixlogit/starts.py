@@ -47,7 +47,9 @@ _NO_MOMENTS = (
     "init='moments' needs three choices or more by most individuals, or one table of alternatives "
     "with counts. Use init='auto', or pass individual= if people chose repeatedly."
 )
-_WIDE = 32  # attributes from which a whitened first-order M-step is cheaper than curvature
+_WIDE = 32  # attributes from which curvature is dear, and serves for several iterations
+_VERY_WIDE = 200  # attributes from which one covariance has to serve for all classes
+_REFRESH = 5
 _KINDS = (  # of candidates, in the order in which they are added as n_starts grows
     *("moments", "k-means", "subspace", "partition"),
     *("k-means", "moments", "k-means", "subspace"),
@@ -250,13 +252,13 @@ def _all_agree(run: Run) -> bool:
 
 
 def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
-    """Choose how iterations move the tastes: by curvature unless the table is wide.
+    """Choose how iterations move the tastes: the wider the table, the less often by curvature.
 
     Parameters
     ----------
     likelihood : MixtureLikelihood
     pooled : ndarray, shape (L,)
-        Tastes of the logit with one class, where a wide table is whitened.
+        Tastes of the logit with one class, where a very wide table is whitened.
 
     Returns
     -------
@@ -264,6 +266,8 @@ def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
     """
     if likelihood.data.n_attributes < _WIDE:
         return NewtonStep()
+    if likelihood.data.n_attributes < _VERY_WIDE:
+        return NewtonStep(_REFRESH)
     n_choices = likelihood.data.choices_per_individual @ likelihood.weight
     information = -likelihood.with_classes(1).evaluate(pooled).hessian
     return WhitenedStep(information / float(n_choices))

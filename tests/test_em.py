@@ -64,7 +64,15 @@ def one_logit(likelihood):
     return maximise(one.evaluate, np.zeros(one.n_params))
 
 
-@pytest.mark.parametrize("way", ["plain", "accelerated", "whitened"])
+WAYS = {
+    "plain": lambda likelihood: NewtonStep(),
+    "accelerated": lambda likelihood: NewtonStep(),
+    "old curvature": lambda likelihood: NewtonStep(refresh=4),
+    "whitened": whitened,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("n_classes", [1, 2, 3])
 @pytest.mark.parametrize("penalty", [0.0, 0.7])
 def test_no_step_is_lower_than_the_last(case, n_classes, penalty, way):
@@ -76,7 +84,7 @@ def test_no_step_is_lower_than_the_last(case, n_classes, penalty, way):
         maxiter=25,
         tol=0.0,
         accelerate=way != "plain",
-        m_step=whitened(likelihood) if way == "whitened" else None,
+        m_step=WAYS[way](likelihood),
     )
     values = np.append(penalised(likelihood, start), [value[0] for _, value, _ in seen])
     assert (np.diff(values) >= -ROUND_OFF * np.maximum(1.0, np.abs(values[1:]))).all()
@@ -576,3 +584,31 @@ def test_an_empty_stack_runs_to_nothing():
     both = Run.stack([some, run, some[[0]]])
     np.testing.assert_array_equal(both.value, some.value[[0, 1, 0]])
     np.testing.assert_array_equal(both.parameters.beta, some.parameters.beta[[0, 1, 0]])
+
+
+@pytest.mark.parametrize("refresh", [2, 5, 100])
+@pytest.mark.parametrize("name", ["balanced panel", "counts", "shared table"])
+def test_old_curvature_leads_to_the_same_maximum(name, refresh):
+    likelihood = zoo.case(name).model(2).likelihood()
+    start = Parameters(zoo.TASTES[None, :, : likelihood.data.n_attributes], np.zeros((1, 1, 1)))
+    ends = [
+        expectation_maximisation(
+            likelihood, start, maxiter=5000, tol=1e-9, m_step=NewtonStep(every)
+        )
+        for every in (1, refresh)
+    ]
+    assert ends[1].converged[0]
+    # each leaves about 1e-9, and round-off of 1e-12 of the log-likelihood
+    assert ends[1].value[0] == pytest.approx(ends[0].value[0], abs=1e-7)
+
+
+def test_old_curvature_is_found_anew_when_it_is_due():
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    asked = []
+    whole = likelihood.expect
+    likelihood.expect = lambda *args, information: (
+        asked.append(information) or whole(*args, information=information)
+    )
+    start = random_stack(likelihood, 1, seed=0)
+    expectation_maximisation(likelihood, start, maxiter=6, tol=0.0, m_step=NewtonStep(3))
+    assert asked == [True, False, False, True, False, False, True]

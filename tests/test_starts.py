@@ -233,11 +233,14 @@ def test_hard_surveys_reach_the_best_known_optimum(model, n_classes, seed, best)
     assert model(n_classes).fit(rng=seed).llf > best - 1e-3
 
 
-def test_a_wide_table_takes_whitened_steps_to_the_same_optimum(monkeypatch):
+def test_wide_tables_take_cheaper_steps_to_the_same_optimum(monkeypatch):
     likelihood = electricity_model(2).likelihood()
     pooled = pooled_logit(likelihood)
     assert isinstance(starts.choose_m_step(likelihood, pooled), NewtonStep)
     monkeypatch.setattr(starts, "_WIDE", 6)
+    assert starts.choose_m_step(likelihood, pooled) == NewtonStep(refresh=5)
+    assert electricity_model(2).fit().llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
+    monkeypatch.setattr(starts, "_VERY_WIDE", 6)
     m_step = starts.choose_m_step(likelihood, pooled)
     assert isinstance(m_step, WhitenedStep)
     # with one class, a step of size one is Newton's: to the maximum, from near it
