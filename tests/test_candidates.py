@@ -146,7 +146,9 @@ def test_draws_in_the_subspace_have_its_span_and_spread():
     moments = moments_of(likelihood)
     found = in_subspace(likelihood, moments, 2000, np.random.default_rng(0))
     whitened = np.linalg.lstsq(
-        moments.coordinates.unit, (found.beta.reshape(-1, 3) - moments.coordinates.base).T
+        moments.coordinates.unit,
+        (found.beta.reshape(-1, 3) - moments.coordinates.base).T,
+        rcond=None,
     )[0].T
     theta = whitened - moments.first
     space = subspace(moments, 1)
@@ -156,7 +158,7 @@ def test_draws_in_the_subspace_have_its_span_and_spread():
     # a variance of 4000 normal draws has a relative standard error of 0.022
     assert value[-1] == pytest.approx(space.eigenvalues[0], rel=0.1)
     # the line is that through the two classes, to the precision of 600 people
-    apart = np.linalg.lstsq(moments.coordinates.unit, np.array([2.0, -2.0, 0.0]))[0]
+    apart = np.linalg.lstsq(moments.coordinates.unit, np.array([2.0, -2.0, 0.0]), rcond=None)[0]
     assert abs(space.basis[:, 0] @ apart) / np.linalg.norm(apart) > 0.95
 
 

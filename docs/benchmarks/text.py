@@ -279,7 +279,8 @@ def fit_counts(
         listed = ", ".join(f"{i} {unnamed[i]:.0f} ({error[i]:.2g})" for i in unnamed.index)
         print(f"   silent: seed {seed}, {certificate.status}, not named (std err): {listed}")
     return Fitted(
-        value=float(result.starts["llf"].iloc[0]),
+        value=result.llf
+        - float(train.likelihood(penalty).penalty_at(result.class_params.to_numpy().T)),
         train=result.llf / train.endog.sum(),
         held_out=held_out.loglike(result.params) / held_out.endog.sum(),
         status=certificate.status,
