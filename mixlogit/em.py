@@ -325,7 +325,7 @@ def expectation_maximisation(
         is_leap = np.zeros(len(active), dtype=bool)
         if accelerate:
             is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
-            leap = _no_longer_than_allowed(likelihood, history.extrapolated(metric))
+            leap = _no_longer_than_allowed(history.extrapolated(metric))
             step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
         if floor is not None:
@@ -398,9 +398,7 @@ def _plain_step(
     likelihood: MixtureLikelihood, m_step: MStep, here: Parameters, at: Expectation
 ) -> tuple[np.ndarray, np.ndarray]:
     """Step of EM in common units (A, D), and the gain that it promises, (A,)."""
-    tastes = _no_longer_than_allowed(
-        likelihood, (m_step.step(likelihood, at) * likelihood.data.exog_scale)
-    )
+    tastes = _no_longer_than_allowed(m_step.step(likelihood, at) * likelihood.data.exog_scale)
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
     logits = gamma - here.gamma
     promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
@@ -419,7 +417,7 @@ def _from_coordinates(likelihood: MixtureLikelihood, x: np.ndarray) -> Parameter
     return Parameters(parameters.beta / likelihood.data.exog_scale, parameters.gamma)
 
 
-def _no_longer_than_allowed(likelihood: MixtureLikelihood, step: np.ndarray) -> np.ndarray:
+def _no_longer_than_allowed(step: np.ndarray) -> np.ndarray:
     """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units."""
     length = np.abs(step).max(axis=-1, keepdims=True)
     return step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))

@@ -33,13 +33,7 @@ class Race:
     n_iterations: int
 
 
-def race(
-    climb: Climb,
-    parameters: Parameters,
-    rungs: Sequence[tuple[int, int]],
-    *,
-    floor: float = -np.inf,
-) -> Race:
+def race(climb: Climb, parameters: Parameters, rungs: Sequence[tuple[int, int]]) -> Race:
     """Run EM on a stack of mixtures, of which fewer and fewer go on.
 
     On the last lap, those give up that fall behind the best for good.
@@ -51,8 +45,6 @@ def race(
         Candidates, with a leading axis.
     rungs : sequence of (int, int)
         After how many further iterations how many of the best go on.
-    floor : float
-        Log-likelihood that is known to be reached.
 
     Returns
     -------
@@ -68,7 +60,7 @@ def race(
         work += int(run.n_iter.sum())
         best = np.argsort(-run.value, kind="stable")[:n_kept]
         parameters, index, n_iter = run.parameters[best], index[best], (n_iter + run.n_iter)[best]
-    run = climb.to_the_end(parameters, floor)
+    run = climb.to_the_end(parameters, floor=-np.inf)
     work += int(run.n_iter.sum())
     run = Run(run.parameters, run.value, run.n_iter + n_iter, run.gap, run.converged)
     best = np.argsort(-run.value, kind="stable")

@@ -15,7 +15,7 @@ import scipy.optimize
 
 from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.race import SAME_OPTIMUM, Race, race
+from mixlogit.race import SAME_OPTIMUM
 
 __all__ = ["improve", "shrink"]
 
@@ -73,10 +73,10 @@ def improve(climb: Climb, best: Run, rng: np.random.Generator) -> tuple[list[Run
         if is_hard and top - here.value < SAME_OPTIMUM:
             moves += [partial(_split_and_remove, rank=1), partial(_shake, rng=rng)]
         for move in moves:
-            heat, n_iter = move(climb, explored, top)
+            run, n_iter = move(climb, explored, top)
             work += n_iter
-            finished.append(heat.run)
-            if heat.run.value.max(initial=-np.inf) > top + SAME_OPTIMUM:
+            finished.append(run)
+            if run.value.max(initial=-np.inf) > top + SAME_OPTIMUM:
                 break
     return finished, round(work)
 
@@ -134,23 +134,22 @@ def _next_source(value: np.ndarray, explored: list[float], n_sources: int) -> in
 
 def _split_and_remove(
     climb: Climb, explored: list[_Optimum], floor: float, rank: int
-) -> tuple[Race, float]:
+) -> tuple[Run, float]:
     """Split each class in turn, let all classes settle, and remove another one."""
     n_classes = climb.likelihood.n_classes
     more = climb.with_classes(n_classes + 1)
     run = more.some(_splits(climb.likelihood, explored[-1].parameters, rank), _SETTLE)
     proposals = _removals(more.likelihood, run)
-    heat = _contest(climb, proposals, _RUNGS, explored, floor)
-    return heat, heat.n_iterations + float(run.n_iter.sum()) * (n_classes + 1) / n_classes
+    found, work = _contest(climb, proposals, _RUNGS, explored, floor)
+    return found, work + float(run.n_iter.sum()) * (n_classes + 1) / n_classes
 
 
 def _shake(
     climb: Climb, explored: list[_Optimum], floor: float, rng: np.random.Generator
-) -> tuple[Race, float]:
+) -> tuple[Run, float]:
     """Move the tastes of all classes at random, out of a small hollow."""
     shaken = explored[-1].shaken(_SHAKES, rng)
-    heat = _contest(climb, shaken, _SHAKE_RUNGS, explored, floor)
-    return heat, heat.n_iterations
+    return _contest(climb, shaken, _SHAKE_RUNGS, explored, floor)
 
 
 def _contest(
@@ -159,8 +158,11 @@ def _contest(
     rungs: tuple[int, int],
     explored: list[_Optimum],
     floor: float,
-) -> Race:
-    """Let proposals race; those that return to an optimum they came from leave the race."""
+) -> tuple[Run, int]:
+    """Let proposals race; those that return to an optimum they came from leave the race.
+
+    Also the EM iterations of all of them.
+    """
     work = 0
     kept = (max(len(parameters.beta) // 3, _FINALISTS), _FINALISTS)
     for length, n_kept in zip(rungs, kept, strict=True):
@@ -172,8 +174,8 @@ def _contest(
             if not any(one.is_near(run.parameters[i]) for one in explored)
         ]
         parameters = run.parameters[new[:n_kept]]
-    heat = race(climb, parameters, (), floor=floor)
-    return Race(heat.run, heat.index, heat.n_iterations + work)
+    run = climb.to_the_end(parameters, floor)
+    return run, work + int(run.n_iter.sum())
 
 
 def _removals(likelihood: MixtureLikelihood, run: Run) -> Parameters:

@@ -49,7 +49,7 @@ _NO_MOMENTS = (
 )
 _WIDE = 32  # attributes from which curvature is dear, and serves for several iterations
 _VERY_WIDE = 200  # attributes from which one covariance has to serve for all classes
-_REFRESH = 5
+_REFRESH = 5  # iterations for which a curvature then serves
 _KINDS = (  # of candidates, in the order in which they are added as n_starts grows
     *("moments", "k-means", "subspace", "partition"),
     *("k-means", "moments", "k-means", "subspace"),
@@ -162,7 +162,7 @@ def search(
         return Search(run, ("pooled",), 1, int(run.n_iter.sum()))
     draw = _Draw(likelihood, pooled, rng)
     climbs = _growing(climb, rng) if init == "auto" else [climb]
-    found = _contest(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
+    found = _compete(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
     for smaller, larger in itertools.pairwise(climbs):
         share = smaller.likelihood.data.n_distinct / larger.likelihood.data.n_distinct
         found = _carry_on(larger, found, share)
@@ -185,7 +185,7 @@ def _growing(climb: Climb, rng: np.random.Generator) -> list[Climb]:
     return climbs
 
 
-def _contest(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
+def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
     """Draw candidates, let them race, and improve on the best."""
     likelihood = climb.likelihood
     spare: list[tuple[str, int]] = []

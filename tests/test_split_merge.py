@@ -261,10 +261,10 @@ def test_proposals_that_return_to_a_known_optimum_leave_the_race(optimum):
     likelihood, stuck, best = stuck_and_best()
     both = Parameters.stack([best.parameters, stuck.parameters, truth()])
     climb = climb_of(likelihood)
-    heat = split_merge._contest(climb, both, (4, 10), [optimum], -np.inf)
-    assert len(heat.run.value) == 1
+    run, n_iterations = split_merge._contest(climb, both, (4, 10), [optimum], -np.inf)
+    assert len(run.value) == 1
     # 4 iterations of three mixtures, 10 of the one that is left, and those to the end
-    assert heat.n_iterations == 12 + 10 + heat.run.n_iter.sum()
+    assert n_iterations == 12 + 10 + run.n_iter.sum()
 
 
 def test_moves_stay_finite_where_classes_have_little_information():

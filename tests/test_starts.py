@@ -76,14 +76,14 @@ def test_a_lap_that_all_survive_is_not_run():
     assert heat.n_iterations == 2
 
 
-def test_a_race_below_its_floor_is_given_up():
+def test_runs_below_the_floor_are_given_up():
     likelihood = likelihood_of(panel(2), 3)
     best = top_of(likelihood, truth())
     drawn = noise(likelihood, pooled_logit(likelihood), 3, np.random.default_rng(0))
     climb = Climb(likelihood, NewtonStep(), 500, 1e-8)
-    heat = race(climb, drawn, (), floor=best + 100.0)
-    assert not heat.run.converged.any()
-    assert heat.run.value.max() < best + 1e-6
+    run = climb.to_the_end(drawn, floor=best + 100.0)
+    assert not run.converged.any()
+    assert run.value.max() < best + 1e-6
 
 
 # -- the pool --------------------------------------------------------------------------------------
