@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,14 @@ import zoo
 from conftest import swissmetro_model
 
 from mixlogit import em
-from mixlogit.em import Climb, NewtonStep, Run, WhitenedStep, expectation_maximisation
+from mixlogit.em import (
+    Climb,
+    NewtonStep,
+    Run,
+    WhitenedStep,
+    _with_old_information,
+    expectation_maximisation,
+)
 from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
@@ -612,3 +620,19 @@ def test_old_curvature_is_found_anew_when_it_is_due():
     start = random_stack(likelihood, 1, seed=0)
     expectation_maximisation(likelihood, start, maxiter=6, tol=0.0, m_step=NewtonStep(3))
     assert asked == [True, False, False, True, False, False, True]
+
+
+def test_old_curvature_grows_with_its_class():
+    """Twice the individuals, with the tastes they had, have twice the information."""
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    beta = np.stack([zoo.TASTES[0, : likelihood.data.n_attributes]] * 2)[None]
+    shares = np.array([[0.25, 0.75], [0.5, 0.5]])
+    start = Parameters(np.concatenate([beta, beta]), likelihood.membership.from_shares(shares))
+    whole = likelihood.expect(start)  # two classes of one taste: posteriors are the shares
+    first, second = (
+        Expectation(*(getattr(whole, field.name)[[g]] for field in fields(whole))) for g in (0, 1)
+    )
+    found = _with_old_information(second, first)
+    # sums over individuals in another proportion: round-off
+    np.testing.assert_allclose(found.beta_information, second.beta_information, rtol=1e-12)
+    np.testing.assert_array_equal(found.beta_gradient, second.beta_gradient)
