@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mixlogit.errors import ArgumentError
+
 __all__ = [
     "Criteria",
     "criteria",
+    "delta_errors",
     "entropy",
+    "interval_labels",
     "mean_shares",
     "row_probabilities",
     "share_gradient",
@@ -178,3 +182,44 @@ def share_intervals(
     reach = quantile * std_err / (p * (1 - p))
     lower, upper = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
     return np.where(inside, lower, shares), np.where(inside, upper, shares)
+
+
+def delta_errors(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Standard errors of smooth functions of the parameters, by the delta method.
+
+    Parameters
+    ----------
+    gradient : ndarray, shape (M, D)
+        Of M functions.
+    covariance : ndarray, shape (D, D)
+        Of the parameters; nan in the rows and columns of those without errors.
+
+    Returns
+    -------
+    ndarray, shape (M,)
+        nan where a function depends on a parameter without an error.
+    """
+    has_none = np.isnan(np.diag(covariance))
+    variance = np.einsum("md,de,me->m", gradient, np.nan_to_num(covariance), gradient)
+    is_unknown = (gradient[:, has_none] != 0).any(axis=1)
+    return np.where(is_unknown, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+
+
+def interval_labels(alpha: float) -> tuple[str, str]:
+    """Column labels of the limits of a confidence interval, "[0.025" and "0.975]".
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the confidence level.
+
+    Raises
+    ------
+    ArgumentError
+        It does not lie between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise ArgumentError(
+            f"alpha must lie between 0 and 1, but it is {alpha!r}; 0.05 gives 95% intervals."
+        )
+    return f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"

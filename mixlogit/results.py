@@ -20,7 +20,9 @@ from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.postestimation import (
     Criteria,
     criteria,
+    delta_errors,
     entropy,
+    interval_labels,
     mean_shares,
     row_probabilities,
     share_gradient,
@@ -180,11 +182,8 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         gradient = share_gradient(
             self._prior, self._likelihood.weight, self.model.choices.membership
         )
-        n_gate = gradient.shape[1]
-        if n_gate == 0:
-            return np.zeros(self.n_classes)
-        gate = self.cov_params()[-n_gate:, -n_gate:]
-        return np.sqrt(np.einsum("kd,de,ke->k", gradient, gate, gradient))
+        tastes = np.zeros((self.n_classes, len(self.params) - gradient.shape[1]))
+        return delta_errors(np.hstack([tastes, gradient]), self.cov_params())
 
     def class_share_table(self, alpha: float = 0.05) -> pd.DataFrame:
         """Class shares with delta-method standard errors and intervals.
@@ -199,14 +198,14 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         DataFrame
             One row per class: share, std err, and limits that are symmetric in the log-odds.
         """
+        labels = interval_labels(alpha)
         quantile = float(stats.norm.ppf(1 - alpha / 2))
-        lower, upper = share_intervals(self._shares, self._share_errors, quantile)
+        limits = share_intervals(self._shares, self._share_errors, quantile)
         return pd.DataFrame(
             {
                 "share": self._shares,
                 "std err": self._share_errors,
-                f"[{alpha / 2:g}": lower,
-                f"{1 - alpha / 2:g}]": upper,
+                **dict(zip(labels, limits, strict=True)),
             },
             index=self._class_names,
         )
