@@ -1,23 +1,31 @@
-"""``python -m mixlogit``: three classes of electricity customers, from the shipped survey."""
+"""``mixlogit`` and ``python -m mixlogit``: the command line."""
 
 from __future__ import annotations
 
-from mixlogit import MixedMultinomialLogit, datasets
+import sys
+from collections.abc import Sequence
+
+from mixlogit import __version__
+from mixlogit.command import run
+
+__all__ = ["main"]
 
 
-def main() -> None:
-    """Fit the shipped electricity survey and print the summary."""
-    survey = datasets.load("electricity")
-    model = MixedMultinomialLogit.from_formula(
-        "choice ~ pf + cl + loc + wk + tod + seas",
-        survey.data,
-        n_classes=3,
-        situation="situation",
-        individual="person",
-        alternative="alt",
-    )
-    print(model.fit().summary(title=f"{survey.title}: three latent classes"))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the name of the program; those of the process if None.
+
+    Returns
+    -------
+    int
+        Exit code, see ``mixlogit --help``.
+    """
+    return run(sys.argv[1:] if argv is None else argv, __version__)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

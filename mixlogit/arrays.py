@@ -45,6 +45,7 @@ class ArrayTable:
         individual: Any = None,
         alternative: Any = None,
         weights: Any = None,
+        freq_weights: Any = None,
         membership: Any = None,
     ) -> ArrayTable:
         """Put arrays side by side.
@@ -52,7 +53,8 @@ class ArrayTable:
         Parameters
         ----------
         exog : array_like, shape (R, L)
-        endog, situation, individual, alternative, weights : array_like, shape (R,), optional
+        endog, situation, individual, alternative : array_like, shape (R,), optional
+        weights, freq_weights : array_like, shape (R,), optional
         membership : array_like, shape (R,) or (R, Q − 1), optional
 
         Raises
@@ -82,6 +84,7 @@ class ArrayTable:
             "individual": individual,
             "alternative": alternative,
             "weights": weights,
+            "freq_weights": freq_weights,
         }
         for role, values in vectors.items():
             roles[role] = None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 
+from mixlogit.constraints import Constraints
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import diagonal_unit
 
@@ -104,12 +107,17 @@ def certify(
     -------
     Certificate
     """
-    information = -at.hessian
+    is_held = likelihood.constraints.at_bound(parameters.flat())
+    face = likelihood.constraints.holding(is_held)
+    pull = likelihood.constraints.inward(likelihood.constraints.gradient(at.score))
+    names = [likelihood.param_names[j] for j in face.free]
     total = float(likelihood.weight.sum())
     unit = _units(likelihood)
+    diverging = _diverging(likelihood, parameters, at, unit, face)
+    at, unit = at.under(face), face.reduced(unit)
+    information = -at.hessian
     scaled_score = np.abs(at.score) * unit / total
     rate, least, direction = _missing_information(information, at.complete_information, unit)
-    diverging = _diverging(likelihood, parameters, at)
     unit = diagonal_unit(information)
     value, vector = np.linalg.eigh(information * np.outer(unit, unit))
     decrement = float("nan")
@@ -122,11 +130,12 @@ def certify(
         ended=ended,
         is_small=bool(
             scaled_score.max(initial=0.0) < _SMALL_SCORE
+            and pull[is_held].max(initial=0.0) < _SMALL_SCORE * total
             and not decrement > _SMALL_GAIN * max(1.0, abs(at.value))
         ),
         diverging=diverging,
         least=least,
-        direction=direction,
+        leading=_leading(direction, names),
     )
     return Certificate(
         status=status,
@@ -150,10 +159,9 @@ def _judge(
     is_small: bool,
     diverging: dict[str, float],
     least: float,
-    direction: np.ndarray,
+    leading: str,
 ) -> tuple[str, str]:
     """Status and message, the gravest finding first."""
-    names = likelihood.param_names
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     vanished = np.flatnonzero(at.mass < _LEAST_CLASS * mean_weight)
     if len(vanished):
@@ -182,11 +190,11 @@ def _judge(
     if least < -_POSITIVE:
         return "saddle", (
             "The fit ended at a saddle point: the log-likelihood rises along "
-            f"{_leading(direction, names)}. Use more starts."
+            f"{leading}. Use more starts."
         )
     if least <= _POSITIVE:
         return "flat", (
-            f"The log-likelihood is flat along {_leading(direction, names)}: these are not "
+            f"The log-likelihood is flat along {leading}: these are not "
             "identified. Two classes may coincide; fit fewer classes or drop attributes."
         )
     if ended == "em":
@@ -203,40 +211,59 @@ def _judge(
 
 
 def _diverging(
-    likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation
+    likelihood: MixtureLikelihood,
+    parameters: Parameters,
+    at: Evaluation,
+    unit: np.ndarray,
+    face: Constraints,
 ) -> dict[str, float]:
     """Names and values of coefficients that have outgrown their information."""
-    data, weight = likelihood.data, likelihood.weight
-    n_classes, n_attributes = parameters.beta.shape
-    blocks = []  # of parameters, their information at equal probabilities, and choices in all
-    if not likelihood.penalty:  # a penalised maximum is finite
-        equal = _equal_information(likelihood, parameters)
-        choices = float(data.choices_per_individual @ weight) / float(weight.sum())
-        for k in range(n_classes):
-            tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-            blocks.append((tastes, equal[k], float(at.mass[k]) * choices))
-    if n_classes > 1:
-        gate = slice(n_classes * n_attributes, None)
-        z = likelihood.membership.z
-        spread = np.eye(n_classes - 1) / n_classes - 1 / n_classes**2
-        blocks.append((gate, np.kron(spread, (z.T * weight) @ z), float(weight.sum())))
-
-    params, names, unit = parameters.flat(), likelihood.param_names, _units(likelihood)
-    mean_weight = float(weight.sum()) / data.n_individuals
-    found = {}
-    for block, reference, size in blocks:
+    params, names = parameters.flat(), likelihood.param_names
+    unit, information = face.reduced(unit), face.quadratic(at.complete_information)
+    mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
+    is_lost = np.zeros(len(unit), dtype=bool)
+    for block, reference, size in _blocks(likelihood, parameters, at, face):
+        phi = face.reduced(params)[block]
         part = _lost_part(
-            params[block],
-            at.complete_information[block, block] / mean_weight,
+            phi,
+            information[np.ix_(block, block)] / mean_weight,
             reference / mean_weight,
             size / mean_weight,
             unit[block],
         )
-        most = np.abs(params[block]) / unit[block] < 2 * part  # of the coefficient is that part
+        most = np.abs(phi) / unit[block] < 2 * part  # of the coefficient is that part
         leads = part > _LEADING * part.max(initial=0.0)
-        for j in np.flatnonzero(leads | (most & (part > _LONG))):
-            found[names[block][j]] = float(params[block][j])
-    return found
+        is_lost[block] = leads | (most & (part > _LONG))
+    return {names[j]: float(params[j]) for j in np.flatnonzero(face.depends_on(is_lost))}
+
+
+def _blocks(
+    likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation, face: Constraints
+) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Free parameters, their information at equal probabilities, and choices in all."""
+    data, weight = likelihood.data, likelihood.weight
+    n_classes, n_attributes = parameters.beta.shape
+    n_tastes, place = parameters.beta.size, np.arange(face.n_free)
+    is_taste = face.free < n_tastes
+    if not likelihood.penalty:  # a penalised maximum is finite
+        equal = _equal_information(likelihood, parameters)
+        choices = float(data.choices_per_individual @ weight) / float(weight.sum())
+        if face.basis is None:
+            for k in range(n_classes):
+                own = slice(k * n_attributes, (k + 1) * n_attributes)
+                yield place[own], equal[k], float(at.mass[k]) * choices
+        else:  # tied coefficients have their information from several classes
+            basis = face.basis[:n_tastes, is_taste]
+            whole = basis.T @ scipy.linalg.block_diag(*equal) @ basis
+            yield place[is_taste], whole, float(weight.sum()) * choices
+    if n_classes > 1:
+        z = likelihood.membership.z
+        spread = np.eye(n_classes - 1) / n_classes - 1 / n_classes**2
+        gate = np.kron(spread, (z.T * weight) @ z)
+        if face.basis is not None:
+            basis = face.basis[n_tastes:, ~is_taste]
+            gate = basis.T @ gate @ basis
+        yield place[~is_taste], gate, float(weight.sum())
 
 
 def _equal_information(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:

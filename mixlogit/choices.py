@@ -283,8 +283,7 @@ class ChoiceData:
         IdentificationError
             An attribute does not vary, or columns are collinear, among those drawn.
         """
-        arrangement, entries = self.arrangement, self.entries
-        owner = arrangement.situation_owner
+        owner = self.arrangement.situation_owner
         if owner is None:
             owner = np.arange(self.n_situations)
         n_owners = int(owner[-1]) + 1
@@ -292,15 +291,42 @@ class ChoiceData:
             return self
         is_drawn = np.zeros(n_owners, dtype=bool)
         is_drawn[rng.choice(n_owners, n, replace=False)] = True
-        situation = is_drawn[owner]
+        individual = is_drawn[owner][self._first_situation()]
+        return self.take(np.where(individual, self.entries.frequency, 0.0))
+
+    def take(self, number: np.ndarray) -> ChoiceData:
+        """Keep so many of each distinct individual, with their situations.
+
+        Without ids of individuals, the situations stay in which somebody who stays chooses.
+
+        Parameters
+        ----------
+        number : ndarray, shape (N,)
+            How many identical individuals each one is to stand for; 0 leaves it out.
+
+        Returns
+        -------
+        ChoiceData
+
+        Raises
+        ------
+        IdentificationError
+            An attribute does not vary, or columns are collinear, among those who stay.
+        """
+        arrangement, entries = self.arrangement, self.entries
+        individual = number > 0
+        owner = arrangement.situation_owner
+        if owner is None:
+            situation = np.zeros(self.n_situations, dtype=bool)
+            situation[self._first_situation()[individual]] = True
+        else:
+            situation = individual[owner]
+            owner = (np.cumsum(individual) - 1)[owner[situation]]
         sizes = arrangement.sizes
         row = np.repeat(situation, sizes)
-        first_situation = np.searchsorted(
-            arrangement.situation_start, entries.row[entries.start[:-1]], side="right"
-        )
-        individual = situation[first_situation - 1]
         length = np.diff(entries.start)
         entry = np.repeat(individual, length)
+        codes, ids = arrangement.alternative_codes, arrangement.individual_ids
         return ChoiceData(
             exog=self.exog[row],
             exog_names=self.exog_names,
@@ -308,18 +334,27 @@ class ChoiceData:
                 order=arrangement.order[row],
                 situation_start=np.append(0, np.cumsum(sizes[situation])),
                 situation_ids=arrangement.situation_ids[situation],
+                situation_owner=owner,
+                individual_ids=None if ids is None else ids[individual],
+                alternative_codes=None if codes is None else codes[row],
+                alternative_ids=arrangement.alternative_ids,
             ),
             entries=Entries(
                 row=(np.cumsum(row) - 1)[entries.row[entry]],
                 count=entries.count[entry],
                 start=np.append(0, np.cumsum(length[individual])),
-                frequency=entries.frequency[individual],
+                frequency=np.asarray(number, dtype=float)[individual],
                 ids=entries.ids[individual],
             ),
             weights=self.weights[individual],
             membership=self.membership[individual],
             membership_names=self.membership_names,
         )
+
+    def _first_situation(self) -> np.ndarray:
+        """Situation in which each distinct individual chose first, (N,)."""
+        first = self.entries.row[self.entries.start[:-1]]
+        return np.searchsorted(self.arrangement.situation_start, first, side="right") - 1
 
     def counts(self) -> np.ndarray:
         """How often each sorted row was chosen by all individuals together, (R,)."""

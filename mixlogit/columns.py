@@ -26,9 +26,13 @@ __all__ = [
     "CHOICE_RULES",
     "Columns",
     "as_frame",
+    "as_numbers",
+    "chosen_numbers",
+    "is_whole",
     "read_amounts",
     "read_availability",
     "read_counts",
+    "read_frequencies",
     "read_weights",
     "refuse_unavailable_choices",
     "require_column",
@@ -53,6 +57,8 @@ class Columns:
         Sampling weights, constant within individuals.
     availability : column name or None
         0/1 column; rows with 0 are left out of their choice set.
+    freq_weights : column name or None
+        How many identical individuals each one stands for, constant within individuals.
     """
 
     situation: Hashable | None = None
@@ -60,6 +66,7 @@ class Columns:
     alternative: Hashable | None = None
     weights: Hashable | None = None
     availability: Hashable | None = None
+    freq_weights: Hashable | None = None
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise for the first column that the table lacks."""
@@ -260,7 +267,7 @@ def refuse_unavailable_choices(
     unavailable = np.flatnonzero(~available)
     if len(unavailable) == 0:
         return
-    wrong = unavailable[_chosen_numbers(chosen, choice)[unavailable] > 0]
+    wrong = unavailable[chosen_numbers(chosen, choice)[unavailable] > 0]
     if len(wrong):
         raise DataError(
             f"{plural(len(wrong), 'chosen row')} {verb(len(wrong), 'is', 'are')} marked as "
@@ -269,15 +276,16 @@ def refuse_unavailable_choices(
         )
 
 
-def read_weights(values: Any, ids: pd.Index, name: Hashable) -> np.ndarray:
+def read_weights(values: Any, name: Hashable, place: Callable[[int], str]) -> np.ndarray:
     """Read sampling weights.
 
     Parameters
     ----------
     values : array_like, shape (N,)
         One per individual.
-    ids : Index, shape (N,)
     name : column name
+    place : callable
+        Names an individual by its number, for messages: "of individual 7".
 
     Returns
     -------
@@ -288,25 +296,89 @@ def read_weights(values: Any, ids: pd.Index, name: Hashable) -> np.ndarray:
     DataError
         A weight is not a number, not positive or not finite.
     """
-    weight = _numbers(
+    weight = as_numbers(
         values,
         f"the weights column {name!r}",
         "Give numbers, such as pandas.to_numeric makes.",
-        place=lambda i: f"of individual {show(ids[i])}",
+        place,
     )
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
     if len(bad):
         raise DataError(
             f"{plural(len(bad), 'weight')} in column {name!r} {verb(len(bad), 'is', 'are')} not "
-            f"positive and finite; the first is {weight[bad[0]]} of individual "
-            f"{show(ids[bad[0]])}. Leave those individuals out, or correct their weights."
+            f"positive and finite; the first is {weight[bad[0]]} {place(bad[0])}. Leave those "
+            "individuals out, or correct their weights."
         )
     return weight
 
 
-def _chosen_numbers(values: Any, name: str) -> np.ndarray:
-    """The choice column as floats, in the user's order."""
-    return _numbers(
+def read_frequencies(values: Any, name: Hashable, place: Callable[[int], str]) -> np.ndarray:
+    """Read frequency weights: how many identical individuals each one stands for.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        One per individual.
+    name : column name
+    place : callable
+        As in `read_weights`.
+
+    Returns
+    -------
+    ndarray of float, shape (N,)
+
+    Raises
+    ------
+    DataError
+        A value is no whole number of at least 1.
+    """
+    what = f"the frequency weights column {name!r}"
+    frequency = as_numbers(values, what, "Give whole numbers.", place)
+    bad = np.flatnonzero(~is_whole(frequency, at_least=1))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of {what} "
+            f"{verb(len(bad), 'is no whole number', 'are no whole numbers')} of at least 1; the "
+            f"first is {frequency[bad[0]]} {place(bad[0])}. Leave out individuals who occur 0 "
+            "times; sampling weights, which may be fractions, go in weights=."
+        )
+    return frequency
+
+
+def is_whole(values: np.ndarray, at_least: int) -> np.ndarray:
+    """Say which numbers are whole, finite and at least so large.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+    at_least : int
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    with np.errstate(invalid="ignore"):
+        return np.isfinite(values) & (values >= at_least) & (values == np.floor(values))
+
+
+def chosen_numbers(values: Any, name: str) -> np.ndarray:
+    """Read the choice column as floats, in the user's order.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_rows,)
+    name : column name
+
+    Returns
+    -------
+    ndarray of float, shape (n_rows,)
+
+    Raises
+    ------
+    DataError
+        A value is not a number.
+    """
+    return as_numbers(
         values,
         f"the choice column {name!r}",
         "It must be 0/1, true/false or counts. If it names the chosen alternative, write "
@@ -340,7 +412,7 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
     """
     if rule not in CHOICE_RULES:
         raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
-    counts = _chosen_numbers(values, name)[arrangement.order]
+    counts = chosen_numbers(values, name)[arrangement.order]
     either_way = ("is missing or not finite", "are missing or not finite")
     _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
     _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))
@@ -366,12 +438,13 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
         return counts
     s = int(wrong[0])
     what = "exactly one chosen row" if one else "any choice"
-    several = " If several choices in a situation are meant, pass choices='counts'."
+    several = rule == "auto" and bool((totals > 1).any())
+    hint = " If several choices in a situation are meant, pass choices='counts'."
     raise DataError(
         f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} "
         f"{verb(len(wrong), 'does', 'do')} not have {what}; the first is situation "
         f"{arrangement.situation_label(s)}, with {int(totals[s])}. Check the choice column "
-        f"{name!r}, or drop those situations." + (several if one and (totals > 1).any() else "")
+        f"{name!r}, or drop those situations." + (hint if one and several else "")
     )
 
 
@@ -410,9 +483,8 @@ def read_amounts(values: Any, name: Hashable) -> np.ndarray:
     DataError
         A value is no whole number of at least 0.
     """
-    amount = _numbers(values, f"the count column {name!r}", "Give whole numbers.")
-    with np.errstate(invalid="ignore"):
-        bad = np.flatnonzero(~(np.isfinite(amount) & (amount >= 0) & (amount == np.floor(amount))))
+    amount = as_numbers(values, f"the count column {name!r}", "Give whole numbers.")
+    bad = np.flatnonzero(~is_whole(amount, at_least=0))
     if len(bad):
         raise DataError(
             f"{plural(len(bad), 'value')} of the count column {name!r} "
@@ -422,10 +494,31 @@ def read_amounts(values: Any, name: Hashable) -> np.ndarray:
     return amount
 
 
-def _numbers(
+def as_numbers(
     values: Any, what: str, remedy: str, place: Callable[[int], str] | None = None
 ) -> np.ndarray:
-    """A column as floats with NaN for missing; text that spells numbers is read as numbers."""
+    """Read a column as floats; text that spells numbers is read as numbers.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+    what : str
+        What the column is, for messages.
+    remedy : str
+        What to do about values that are no numbers.
+    place : callable, optional
+        Says where a value stands; "in row 3 (counted from 0)" by default.
+
+    Returns
+    -------
+    ndarray of float, shape (n,)
+        NaN where a value is missing.
+
+    Raises
+    ------
+    DataError
+        A value is not a number.
+    """
     column = pd.Series(values, copy=False)
     is_number = pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)
     if is_number and column.dtype.kind != "c":

@@ -230,6 +230,26 @@ class Design:
                 subterm.fill(out[rows], values)
         return out
 
+    def names_reading(self, column: str) -> tuple[str, ...]:
+        """Names of the columns of the matrix that depend on a column of the table.
+
+        Parameters
+        ----------
+        column : str
+            Of the table.
+
+        Returns
+        -------
+        tuple of str
+            In the order of `names`; empty if the formula does not read it.
+        """
+        return tuple(
+            name
+            for subterm in self._subterms
+            if any(column in self._factors[i].expression.columns for i, _ in subterm.pieces)
+            for name in self.names[subterm.start : subterm.stop]
+        )
+
     def require_columns(self, data: pd.DataFrame) -> None:
         """Raise unless a table has every column that the formula reads, once.
 

@@ -264,7 +264,7 @@ def expectation_maximisation(
         nothing = np.zeros(0)
         return Run(parameters, nothing, nothing.astype(int), nothing, nothing.astype(bool))
     active = np.arange(n_mixtures if maxiter > 0 else 0)
-    here = parameters
+    parameters = here = likelihood.conform(parameters)
     at = likelihood.expect(parameters, information=m_step.refresh > 0)
     value = at.llf - likelihood.penalty_at(here.beta)
     final = Parameters(here.beta.copy(), here.gamma.copy())
@@ -326,6 +326,7 @@ def expectation_maximisation(
         if accelerate:
             is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
             leap = _no_longer_than_allowed(history.extrapolated(metric))
+            is_leap &= _keeps_signs(likelihood, history.x + leap)
             step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
         if floor is not None:
@@ -398,12 +399,45 @@ def _plain_step(
     likelihood: MixtureLikelihood, m_step: MStep, here: Parameters, at: Expectation
 ) -> tuple[np.ndarray, np.ndarray]:
     """Step of EM in common units (A, D), and the gain that it promises, (A,)."""
-    tastes = _no_longer_than_allowed(m_step.step(likelihood, at) * likelihood.data.exog_scale)
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
     logits = gamma - here.gamma
+    if likelihood.constraints.is_none:
+        tastes = _no_longer_than_allowed(m_step.step(likelihood, at) * likelihood.data.exog_scale)
+    else:
+        tastes, logits = _constrained_step(likelihood, here, at, logits)
     promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
     promise += (logits * at.gamma_gradient).sum(axis=(-2, -1))
     return Parameters(tastes, logits).flat(), 0.5 * promise
+
+
+def _constrained_step(
+    likelihood: MixtureLikelihood, here: Parameters, at: Expectation, logits: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton step of all classes together: tastes in common units, and logits.
+
+    The logits (A, K − 1, Q) of the membership model are kept where no constraint touches them.
+    """
+    n_mixtures, n_classes, n_attributes = here.beta.shape
+    n_tastes = n_classes * n_attributes
+    information = np.zeros((n_mixtures, likelihood.n_params, likelihood.n_params))
+    for k in range(n_classes):
+        tastes = slice(k * n_attributes, (k + 1) * n_attributes)
+        information[:, tastes, tastes] = at.beta_information[:, k]
+    information[:, n_tastes:, n_tastes:] = at.gamma_information
+    score = Parameters(at.beta_gradient, at.gamma_gradient).flat()
+    move = likelihood.unpack(likelihood.constraints.step(here.flat(), score, information))
+    moved = move.beta * likelihood.data.exog_scale
+    # one factor for all classes, whose coefficients may be tied
+    longest = np.abs(moved).max(axis=(-2, -1), keepdims=True)
+    factor = np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, _LONGEST_STEP))
+    if not likelihood.constraints.leaves_free(n_tastes):
+        logits = move.gamma * factor
+    return moved * factor, logits
+
+
+def _keeps_signs(likelihood: MixtureLikelihood, x: np.ndarray) -> np.ndarray:
+    """Whether signs are kept at points in common units, (A,)."""
+    return likelihood.constraints.is_inside(_from_coordinates(likelihood, x).flat())
 
 
 def _coordinates(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:

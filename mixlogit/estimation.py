@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
+from mixlogit.constraints import Constraints
 from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
@@ -21,6 +23,7 @@ __all__ = ["METHODS", "Fit", "State", "estimate"]
 
 METHODS = ("em-newton", "em", "newton")
 _HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
+_FACES = 100  # sets of parameters at their bounds that Newton goes through
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"
 
 
@@ -53,7 +56,7 @@ class Fit:
     Parameters
     ----------
     parameters : Parameters
-        Classes in order of their share, largest first.
+        Classes in order of their share, largest first, unless constraints name them.
     evaluation : Evaluation
         Log-likelihood and derivatives there.
     certificate : Certificate
@@ -64,8 +67,8 @@ class Fit:
     n_candidates, n_candidate_iterations : int
         Candidates of the search, and the EM iterations of all of them together.
     moments : Parameters or None
-        The estimate by the method of moments, before any EM, its classes in order of their
-        share; None where the search made none.
+        The estimate by the method of moments, before any EM, moved to where the constraints hold;
+        None where the search made none.
     """
 
     parameters: Parameters
@@ -84,6 +87,7 @@ def estimate(
     likelihood: MixtureLikelihood,
     *,
     start: Parameters | None,
+    candidates: Parameters | None,
     init: str,
     n_starts: int | None,
     method: str,
@@ -99,6 +103,8 @@ def estimate(
     likelihood : MixtureLikelihood
     start : Parameters or None
         A single start; None searches.
+    candidates : Parameters or None
+        A stack of further starts that join the search.
     init, n_starts, rng
         As in `mixlogit.starts.search`.
     method : {"em-newton", "em", "newton"}
@@ -132,7 +138,7 @@ def estimate(
         is_whole = mass.shape[-1] == likelihood.n_classes and np.isclose(mass[leader].sum(), total)
         watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader])
 
-    def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
+    def watch_newton(iteration: int, at: Evaluation, phi: np.ndarray) -> None:
         watch("newton", at.value, at.mass)
 
     em_maxiter = _WARM_UP if method == "newton" else maxiter
@@ -147,24 +153,26 @@ def estimate(
             maxiter=em_maxiter,
             tol=em_tol,
             rng=rng,
+            candidates=candidates,
             callback=watch_em,
         )
     params = found.run.parameters[0].flat()
+    constraints = likelihood.constraints
     if method == "em":
         evaluation, n_newton = likelihood.evaluate(params), 0
         ended = "em" if found.run.converged[0] else "maxiter"
     else:
-        ascent = maximise(likelihood.evaluate, params, maxiter=maxiter, callback=watch_newton)
-        params, evaluation = ascent.x, ascent.evaluation
-        n_newton, ended = ascent.n_iter, ascent.status
+        params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
     order = np.argsort(-evaluation.mass, kind="stable")
-    if (np.diff(order) < 0).any():
+    if (np.diff(order) < 0).any() and not constraints.names_classes:
         params = likelihood.unpack(params).reordered(order).flat()
         evaluation = likelihood.evaluate(params)
     parameters = likelihood.unpack(params)
     starts = found.table(likelihood, evaluation.value)
     moments = found.moments
     if moments is not None:
+        moments = likelihood.conform(Parameters(moments.beta[None], moments.gamma[None]))[0]
+    if moments is not None and not constraints.names_classes:
         mean_share = likelihood.prior(moments).T @ likelihood.weight
         moments = moments.reordered(np.argsort(-mean_share, kind="stable"))
     certificate = certify(
@@ -186,6 +194,51 @@ def estimate(
         n_candidate_iterations=found.n_candidate_iterations,
         moments=moments,
     )
+
+
+def _newton(
+    likelihood: MixtureLikelihood,
+    params: np.ndarray,
+    maxiter: int,
+    callback: Callable[[int, Evaluation, np.ndarray], None],
+) -> tuple[np.ndarray, Evaluation, int, str]:
+    """Newton steps to a maximum where the constraints hold: where, what, how many, how it ended.
+
+    Parameters with a sign are held at zero while the score pushes them there, and free otherwise.
+    """
+    constraints = likelihood.constraints
+    phi, is_held = constraints.reduced(params), constraints.at_bound(params)
+    n_iter = 0
+    for _ in range(_FACES):
+        on_face = partial(_evaluate_on, likelihood, constraints.holding(is_held))
+        ascent = maximise(on_face, phi[~is_held], maxiter=maxiter - n_iter, callback=callback)
+        n_iter += ascent.n_iter
+        there = phi.copy()
+        there[~is_held] = ascent.x
+        is_beyond = (there < constraints.lower) | (there > constraints.upper)
+        if is_beyond.any():  # go on from the first bound on the way, and hold what meets it
+            way = np.full(len(phi), np.inf)
+            way[is_beyond] = phi[is_beyond] / (phi - there)[is_beyond]
+            is_met = way == way.min()
+            phi = phi + way.min() * (there - phi)
+            phi[is_met] = 0.0
+            is_held |= is_met
+            continue
+        phi, status, params = there, ascent.status, constraints.full(there)
+        at = ascent.evaluation if constraints.is_none else likelihood.evaluate(params)
+        pull = np.where(is_held, constraints.inward(constraints.gradient(at.score)), 0.0)
+        if status == "maxiter" or not (pull > 0).any():
+            return params, at, n_iter, status
+        is_held[np.argmax(pull)] = False
+    params = constraints.full(phi)
+    return params, likelihood.evaluate(params), n_iter, "maxiter"
+
+
+def _evaluate_on(
+    likelihood: MixtureLikelihood, constraints: Constraints, phi: np.ndarray
+) -> Evaluation:
+    """The log-likelihood and its derivatives by the free parameters."""
+    return likelihood.evaluate(constraints.full(phi)).under(constraints)
 
 
 def _single_start(

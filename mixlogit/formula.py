@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ from mixlogit.choices import (
 )
 from mixlogit.columns import (
     Columns,
+    chosen_numbers,
     read_availability,
     read_counts,
+    read_frequencies,
     read_weights,
     refuse_unavailable_choices,
     require_column,
@@ -64,12 +66,24 @@ class ChoiceSets:
         individuals are known.
     index : Index
         The user's row labels.
+    weights : dict of Series
+        The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
     """
 
     exog: np.ndarray
     arrangement: Arrangement
     membership: np.ndarray | None
     index: pd.Index
+    weights: dict[str, pd.Series] = field(default_factory=dict)
+
+    def situation_weights(self) -> np.ndarray:
+        """Weight of who faces each situation, (S,); ones without a column of weights."""
+        people, total = _People.of(self.arrangement, None), np.ones(self.arrangement.n_situations)
+        for role, column in self.weights.items():
+            own = people.frame(column.to_frame(), [column.name], "weight")[column.name]
+            read = read_weights if role == "weights" else read_frequencies
+            total *= read(own, column.name, people.place)[people.of_situation]
+        return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,8 @@ class ChoiceFormula:
     membership : Design or None
         Covariates of individuals; None when there are only shares.
     columns : Columns
+    rule : {"auto", "one", "counts"} or None
+        What the choice column holds; None where the choices are in a table of their own.
     """
 
     formula: str
@@ -94,6 +110,7 @@ class ChoiceFormula:
     utility: Design
     membership: Design | None
     columns: Columns
+    rule: str | None = None
 
     @classmethod
     def learn(
@@ -147,6 +164,7 @@ class ChoiceFormula:
         arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
         entries = tally(arrangement, read_counts(chosen, arrangement, choices, choice))
         del chosen
+        entries, weights, weight_notes = _weighted(frame, columns, arrangement, entries)
         people = _People.of(arrangement, entries)
         gate = None
         z = np.ones((len(people.of_entry), 1))
@@ -159,10 +177,6 @@ class ChoiceFormula:
                 )
             gate, z = _learn_membership(gate_formula, people.frame(frame, covariates), env)
             z = z[people.of_entry]
-        weights = np.ones(len(people.of_entry))
-        if columns.weights is not None:
-            own = people.frame(frame, [columns.weights], "weight")[columns.weights]
-            weights = read_weights(own, people.ids, columns.weights)[people.of_entry]
         data = ChoiceData(
             exog=utility.matrix(frame, order=arrangement.order),
             exog_names=utility.names,
@@ -171,9 +185,9 @@ class ChoiceFormula:
             weights=weights,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
-            notes=kept.notes,
+            notes=(*kept.notes, *weight_notes),
         )
-        return cls(formula, choice, utility, gate, columns), data
+        return cls(formula, choice, utility, gate, columns, choices), data
 
     @classmethod
     def learn_table(
@@ -186,6 +200,7 @@ class ChoiceFormula:
         individual: Hashable,
         count: Hashable | None,
         weights: Hashable | None,
+        freq_weights: Hashable | None,
         membership: str,
         env: patsy.EvalEnvironment,
     ) -> tuple[ChoiceFormula, ChoiceData]:
@@ -201,7 +216,7 @@ class ChoiceFormula:
             One row per individual and alternative chosen; rows that repeat add up.
         alternative : column name
             Column of ids in both tables.
-        individual, count, weights : column name
+        individual, count, weights, freq_weights : column name
             Columns of ``choices``; without a count every row is one choice.
         membership : str
             Formula on the columns of ``choices``.
@@ -215,9 +230,10 @@ class ChoiceFormula:
         where = "the table of choices"
         require_column(choices, alternative, "alternative=", where)
         require_column(choices, individual, "individual=", where)
-        for role, name in (("count=", count), ("weights=", weights)):
+        optional = {"count": count, "weights": weights, "freq_weights": freq_weights}
+        for role, name in optional.items():
             if name is not None:
-                require_column(choices, name, role, where)
+                require_column(choices, name, f"{role}=", where)
         has_no_tilde = isinstance(formula, str) and not _TILDE.search(formula)
         left, right = ("", formula) if has_no_tilde else split_formula(formula)
         if left:
@@ -243,10 +259,16 @@ class ChoiceFormula:
             covariates = columns_read(gate_formula, choices, env=env, role=_MEMBERSHIP)
             z_frame = _constant_rows(choices, covariates, person, entries.ids)
             gate, z = _learn_membership(gate_formula, z_frame, env)
-        weight = np.ones(len(entries.ids))
-        if weights is not None:
-            own = _constant_rows(choices, [weights], person, entries.ids, "weight")[weights]
-            weight = read_weights(own, entries.ids, weights)
+
+        def of_individual(name: Hashable) -> pd.Series:
+            return _constant_rows(choices, [name], person, entries.ids, "weight")[name]
+
+        entries, weight, notes = _with_weights(
+            entries,
+            Columns(weights=weights, freq_weights=freq_weights),
+            of_individual,
+            lambda i: f"of individual {show(entries.ids[i])}",
+        )
         data = ChoiceData(
             exog=utility.matrix(table, order=arrangement.order),
             exog_names=utility.names,
@@ -255,6 +277,7 @@ class ChoiceFormula:
             weights=weight,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
+            notes=notes,
         )
         columns = Columns(alternative=alternative)
         name = "choice" if count is None else str(count)
@@ -268,14 +291,14 @@ class ChoiceFormula:
         frame : DataFrame
             The id columns and every column that the formulas read. Without the individual
             column every situation is faced by an individual of its own; without the alternative
-            column, alternatives keep the order of the rows.
+            column, alternatives keep the order of the rows. Weights may be missing.
 
         Returns
         -------
         ChoiceSets
         """
-        columns = replace(self.columns, weights=None)
-        for role in ("individual", "alternative"):
+        columns = self.columns
+        for role in ("individual", "alternative", "weights", "freq_weights"):
             if getattr(columns, role) not in frame.columns:
                 columns = replace(columns, **{role: None})
         columns.check(frame)
@@ -299,7 +322,48 @@ class ChoiceFormula:
                     f"finite in {plural(int(bad[:, column].sum()), 'situation')} of the new data; "
                     f"the first is situation {arrangement.situation_label(s)}. Correct the column."
                 )
-        return ChoiceSets(exog, arrangement, z, frame.index)
+        names = {"weights": columns.weights, "freq_weights": columns.freq_weights}
+        weights = {role: frame[name] for role, name in names.items() if name is not None}
+        return ChoiceSets(exog, arrangement, z, frame.index, weights)
+
+    def read(self, frame: pd.DataFrame) -> tuple[ChoiceSets, Entries]:
+        """Read the choice sets of a new table and what was chosen there.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Every column that the model was built with; the weights may be missing. An expression
+            on the left of the formula is evaluated on these columns alone.
+
+        Returns
+        -------
+        ChoiceSets, Entries
+
+        Raises
+        ------
+        ArgumentError
+            The model was built from a table of alternatives and a table of choices.
+        DataError
+            The rows do not describe choices.
+        """
+        if self.rule is None:
+            raise ArgumentError(
+                "New choices are read in the layout of from_formula, and this model was built "
+                "with from_table. Build it from one long table."
+            )
+        if self.columns.individual is not None:
+            require_column(frame, self.columns.individual, "individual=")
+        sets = self.replay(frame)
+        chosen = _left_side(self.choice, frame, patsy.EvalEnvironment([]))
+        name = self.columns.availability
+        if name is not None:
+            available = read_availability(frame[name], name)
+            refuse_unavailable_choices(chosen, available, self.choice, name)
+        counts = read_counts(chosen, sets.arrangement, self.rule, self.choice)
+        entries = tally(sets.arrangement, counts)
+        is_counted = "freq_weights" in sets.weights
+        counted = Columns(freq_weights=self.columns.freq_weights if is_counted else None)
+        return sets, _weighted(frame, counted, sets.arrangement, entries)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,6 +388,10 @@ class _People:
             of_entry = np.searchsorted(begin, entries.row, side="right") - 1
         return cls(arrangement, arrangement.situation_ids, situations, of_entry)
 
+    def place(self, i: int) -> str:
+        """Name a person by its number."""
+        return f"of individual {show(self.ids[i])}"
+
     def frame(
         self, frame: pd.DataFrame, names: Iterable[Hashable], what: str = "membership covariate"
     ) -> pd.DataFrame:
@@ -346,6 +414,56 @@ def _constant_rows(
         column = frame[name] if order is None else frame[name].iloc[order]
         own[name] = column.iloc[first_rows(column, person, ids, name, what)].array
     return pd.DataFrame(own, index=ids)
+
+
+def _weighted(
+    frame: pd.DataFrame, columns: Columns, arrangement: Arrangement, entries: Entries
+) -> tuple[Entries, np.ndarray, tuple[str, ...]]:
+    """Read the weights of a table of alternatives, see `_with_weights`."""
+    if arrangement.situation_owner is None:
+        # every choice is by an individual of its own, whose weights stand in the row it chose
+
+        def of_choice(name: Hashable) -> pd.Series:
+            return frame[name].iloc[arrangement.order[entries.row]]
+
+        def place(i: int) -> str:
+            row = entries.row[i]
+            situation = arrangement.situation_of(row)
+            return f"in situation {situation}, {arrangement.alternative_of(row)}"
+
+        return _with_weights(entries, columns, of_choice, place)
+    people = _People.of(arrangement, entries)
+
+    def of_individual(name: Hashable) -> pd.Series:
+        return people.frame(frame, [name], "weight")[name]
+
+    return _with_weights(entries, columns, of_individual, people.place)
+
+
+def _with_weights(
+    entries: Entries,
+    columns: Columns,
+    own: Callable[[Hashable], pd.Series],
+    place: Callable[[int], str],
+) -> tuple[Entries, np.ndarray, tuple[str, ...]]:
+    """Entries that occur as often as frequency weights say, sampling weights (N,), and notes.
+
+    ``own`` gives a column by distinct individual, and ``place`` names one of them.
+    """
+    n = len(entries.frequency)
+    weights = np.ones(n)
+    notes: tuple[str, ...] = ()
+    if columns.weights is not None:
+        weights = read_weights(own(columns.weights), columns.weights, place)
+    if columns.freq_weights is not None:
+        frequency = read_frequencies(own(columns.freq_weights), columns.freq_weights, place)
+        entries = replace(entries, frequency=entries.frequency * frequency)
+        total = round(float(entries.frequency.sum()))
+        notes = (
+            f"Individuals are counted by frequency weights: {n:,} different ones stand for "
+            f"{total:,}.",
+        )
+    return entries, weights, notes
 
 
 def split_formula(formula: str) -> tuple[str, str]:
@@ -463,11 +581,16 @@ def _kept_rows(
             notes = (f"{plural(n_left_out, 'unavailable row')} left out.",)
     if used is None:
         return _Kept(available, notes)
-    others = (columns.weights, columns.alternative, columns.availability)
-    read = list(dict.fromkeys([*used, *(name for name in others if name is not None)]))
     is_missing = pd.isna(pd.Series(chosen, copy=False)).to_numpy() & available
+    # without individuals, a weight counts only in rows that were chosen
+    weighted = available
+    if columns.individual is None and (columns.weights, columns.freq_weights) != (None, None):
+        weighted = available & (chosen_numbers(chosen, choice) != 0)
+    where = dict.fromkeys((*used, columns.alternative, columns.availability), available)
+    where = dict.fromkeys((columns.weights, columns.freq_weights), weighted) | where
+    read = [name for name in where if name is not None]
     for name in read:
-        is_missing |= frame[name].isna().to_numpy() & available
+        is_missing |= frame[name].isna().to_numpy() & where[name]
     n_missing = int(is_missing.sum())
     if n_missing == 0:
         return _Kept(available, notes)

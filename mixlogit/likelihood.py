@@ -6,16 +6,21 @@ complete score, given the choices of an individual.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.special
 
+from mixlogit.constraints import Constraints, Restrictions
 from mixlogit.logit import ChoiceTable
 from mixlogit.membership import Shares, for_design, with_base
 
 __all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]
+
+NO_RESTRICTIONS = Restrictions()
+_NEARER = 1e-9  # relative: what a swap of classes has to bring, beyond round-off
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +137,17 @@ class Evaluation:
     complete_information: np.ndarray
     mass: np.ndarray
 
+    def under(self, constraints: Constraints) -> Evaluation:
+        """Give the derivatives by the free parameters."""
+        if constraints.is_none:
+            return self
+        return replace(
+            self,
+            score=constraints.gradient(self.score),
+            hessian=constraints.quadratic(self.hessian),
+            complete_information=constraints.quadratic(self.complete_information),
+        )
+
 
 class MixtureLikelihood:
     """Log-likelihood of a mixture of conditional logits on given data.
@@ -143,9 +159,22 @@ class MixtureLikelihood:
     penalty : float
         Ridge: half of it times the squared coefficients, each in units of one over the standard
         deviation of its attribute within situations, is taken off the log-likelihood.
+    restrictions : Restrictions
+        On the parameters; derivatives are by all parameters in any case.
+
+    Attributes
+    ----------
+    constraints : Constraints
+        The restrictions for this number of classes.
     """
 
-    def __init__(self, table: ChoiceTable, n_classes: int, penalty: float = 0.0) -> None:
+    def __init__(
+        self,
+        table: ChoiceTable,
+        n_classes: int,
+        penalty: float = 0.0,
+        restrictions: Restrictions = NO_RESTRICTIONS,
+    ) -> None:
         data = table.data
         self.table = table
         self.data = data
@@ -156,16 +185,23 @@ class MixtureLikelihood:
             data.membership, data.membership_names, float(self.weight.sum())
         )
         self.ridge = penalty * data.exog_scale**2  # (L,)
+        self.restrictions = restrictions
+        self.constraints = restrictions.on(self.param_names, data.exog_names, n_classes)
 
     def with_classes(self, n_classes: int) -> MixtureLikelihood:
-        """Give the likelihood of another number of classes on the same data."""
-        return MixtureLikelihood(self.table, n_classes, self.penalty)
+        """Give the likelihood of another number of classes on the same data.
+
+        Restrictions on a class by its number do not go with it.
+        """
+        if n_classes == self.n_classes:
+            return self
+        exchangeable = self.restrictions.exchangeable()
+        return MixtureLikelihood(self.table, n_classes, self.penalty, exchangeable)
 
     def sample(self, n: int, rng: np.random.Generator) -> MixtureLikelihood:
         """Give the likelihood of n individuals drawn at random, as for `ChoiceData.sample`."""
-        return MixtureLikelihood(
-            ChoiceTable(self.data.sample(n, rng)), self.n_classes, self.penalty
-        )
+        table = ChoiceTable(self.data.sample(n, rng))
+        return MixtureLikelihood(table, self.n_classes, self.penalty, self.restrictions)
 
     @property
     def n_params(self) -> int:
@@ -193,6 +229,45 @@ class MixtureLikelihood:
                 *lead, self.n_classes - 1, self.data.membership.shape[1]
             ),
         )
+
+    def conform(self, parameters: Parameters, *, relabel: bool = True) -> Parameters:
+        """Move a stack of mixtures to where the constraints hold, as little as may be.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            With a leading axis.
+        relabel : bool
+            Whether classes that the constraints tell apart may change places for that.
+
+        Returns
+        -------
+        Parameters
+        """
+        if self.constraints.is_none:
+            return parameters
+        weight = np.ones(self.n_params)
+        weight[: self.n_classes * self.data.n_attributes] = np.tile(
+            self.data.exog_scale**2, self.n_classes
+        )
+        met, distance = self.constraints.nearest(parameters.flat(), weight)
+        swaps = list(itertools.combinations(range(self.n_classes), 2))
+        improves = relabel and self.constraints.names_classes
+        while improves:
+            improves = False
+            for a, b in swaps:
+                order = np.arange(self.n_classes)
+                order[[a, b]] = b, a
+                swapped = parameters.reordered(order)
+                nearer, left = self.constraints.nearest(swapped.flat(), weight)
+                is_better = left < distance * (1 - _NEARER)
+                if is_better.any():
+                    improves = True
+                    distance = np.where(is_better, left, distance)
+                    met = np.where(is_better[:, None], nearer, met)
+                    flat = np.where(is_better[:, None], swapped.flat(), parameters.flat())
+                    parameters = self.unpack(flat)
+        return self.unpack(met)
 
     def penalty_at(self, beta: np.ndarray) -> np.ndarray:
         """What the ridge takes off the log-likelihood: (..., K, L) -> (...)."""

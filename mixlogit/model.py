@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,16 +18,21 @@ from mixlogit.arrays import ArrayTable
 from mixlogit.candidates import pooled_logit
 from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame
+from mixlogit.constraints import Restrictions
+from mixlogit.demand import Market, Visits
 from mixlogit.errors import ArgumentError, ConvergenceWarning
 from mixlogit.estimation import State, estimate
 from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
-from mixlogit.membership import for_design
 from mixlogit.moments import LatentMoments, latent_moments
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
+from mixlogit.split_merge import splits
 
 __all__ = ["MixedMultinomialLogit"]
+
+# What new arrays may come with.
+_ARRAYS = ("situation", "individual", "alternative", "weights", "freq_weights", "membership")
 
 
 class _Names(PandasData):
@@ -73,10 +79,24 @@ class MixedMultinomialLogit(LikelihoodModel):
     membership : array_like, shape (R,) or (R, Q − 1), optional
         Covariates of class membership, constant within individuals; an intercept is put in front.
     weights : array_like, shape (R,), optional
-        Sampling weights, constant within individuals.
+        Sampling weights, constant within individuals. Without ``individual``, the weight of a
+        choice stands in the row that was chosen, and those of other rows are not used.
+    freq_weights : array_like of int, shape (R,), optional
+        How many identical individuals each individual stands for, at least 1; they enter the
+        number of individuals and all errors as so many. Where they stand as for ``weights``; both
+        may be given.
     choices : {"auto", "one", "counts"}
         "one": exactly one chosen row per situation. "counts": any counts. "auto": counts if some
         value is neither 0 nor 1.
+    common : str or sequence of str
+        Attributes with one coefficient for all classes, by their names in the results; the name of
+        a categorical term stands for all its columns.
+    constraints : str or sequence of str
+        Linear equations in the names of parameters, such as ``"class1.time = 0"`` or
+        ``"class2.wait = class3.wait"``. Classes then keep the numbers given here, and are not
+        ordered by their share.
+    signs : dict of str to {"+", "-"}, optional
+        Attributes, or single parameters, whose coefficients are at least 0 or at most 0.
 
     Raises
     ------
@@ -108,7 +128,11 @@ class MixedMultinomialLogit(LikelihoodModel):
         alternative: Any = None,
         membership: Any = None,
         weights: Any = None,
+        freq_weights: Any = None,
         choices: str = "auto",
+        common: Any = (),
+        constraints: Any = (),
+        signs: Any = None,
     ) -> None:
         arrays = ArrayTable.of(
             exog,
@@ -117,11 +141,13 @@ class MixedMultinomialLogit(LikelihoodModel):
             individual=individual,
             alternative=alternative,
             weights=weights,
+            freq_weights=freq_weights,
             membership=membership,
         )
         learned, data = arrays.learn(choices)
         self._is_from_arrays = True
-        self._set_up(data, learned, n_classes, arrays.frame.index)
+        restrictions = Restrictions.of(common, constraints, signs)
+        self._set_up(data, learned, n_classes, arrays.frame.index, restrictions)
 
     @classmethod
     def from_formula(
@@ -135,9 +161,13 @@ class MixedMultinomialLogit(LikelihoodModel):
         alternative: str | None = None,
         membership: str = "1",
         weights: str | None = None,
+        freq_weights: str | None = None,
         availability: str | None = None,
         choices: str = "auto",
         missing: str = "raise",
+        common: Any = (),
+        constraints: Any = (),
+        signs: Any = None,
     ) -> MixedMultinomialLogit:
         """Build a model from a formula and a long table.
 
@@ -159,14 +189,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         membership : str
             Right side of the membership formula, on columns that are constant within individuals;
             "1" for shares alone.
-        weights : str, optional
-            Column of sampling weights, constant within individuals.
+        weights, freq_weights : str, optional
+            Columns of sampling weights and of numbers of identical individuals, as for the class.
         availability : str, optional
             Column of 0/1; rows with 0 are left out of their choice set.
         choices : {"auto", "one", "counts"}
             As for the class.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
+        common, constraints, signs
+            As for the class.
 
         Returns
         -------
@@ -185,14 +217,15 @@ class MixedMultinomialLogit(LikelihoodModel):
         learned, choice_data = ChoiceFormula.learn(
             formula,
             frame,
-            Columns(situation, individual, alternative, weights, availability),
+            Columns(situation, individual, alternative, weights, availability, freq_weights),
             membership=membership,
             choices=choices,
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
         )
         model = cls.__new__(cls)
-        model._set_up(choice_data, learned, n_classes, frame.index)
+        restrictions = Restrictions.of(common, constraints, signs)
+        model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         return model
 
     @classmethod
@@ -208,6 +241,10 @@ class MixedMultinomialLogit(LikelihoodModel):
         count: str | None = None,
         membership: str = "1",
         weights: str | None = None,
+        freq_weights: str | None = None,
+        common: Any = (),
+        constraints: Any = (),
+        signs: Any = None,
     ) -> MixedMultinomialLogit:
         """Build a model of many individuals who choose from one table, repeatedly.
 
@@ -232,8 +269,11 @@ class MixedMultinomialLogit(LikelihoodModel):
             add up.
         membership : str
             Right side of the membership formula, on columns of ``choices``.
-        weights : str, optional
-            Column of sampling weights in ``choices``.
+        weights, freq_weights : str, optional
+            Columns of ``choices`` of sampling weights and of numbers of identical individuals,
+            constant within individuals.
+        common, constraints, signs
+            As for the class.
 
         Returns
         -------
@@ -248,15 +288,22 @@ class MixedMultinomialLogit(LikelihoodModel):
             individual=individual,
             count=count,
             weights=weights,
+            freq_weights=freq_weights,
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
         )
         model = cls.__new__(cls)
-        model._set_up(choice_data, learned, n_classes, frame.index)
+        restrictions = Restrictions.of(common, constraints, signs)
+        model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         return model
 
     def _set_up(
-        self, data: ChoiceData, spec: ChoiceFormula, n_classes: int, index: pd.Index
+        self,
+        data: ChoiceData,
+        spec: ChoiceFormula,
+        n_classes: int,
+        index: pd.Index,
+        restrictions: Restrictions,
     ) -> None:
         """Attach choice data and hand the rest to statsmodels."""
         if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
@@ -272,6 +319,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         self.spec = spec
         self.formula = spec.formula
         self.n_classes = int(n_classes)
+        self.restrictions = restrictions
         self._row_index = index
         self._table: ChoiceTable | None = None
         super().__init__(data.counts(), data.exog, hasconst=False)
@@ -281,6 +329,54 @@ class MixedMultinomialLogit(LikelihoodModel):
     ) -> _Names:
         """Keep the arrays as they are: the choice data has checked them."""
         return _Names(endog, exog, self.likelihood().param_names, self.spec.choice)
+
+    def with_classes(self, n_classes: int) -> MixedMultinomialLogit:
+        """Give the same model with another number of classes.
+
+        Parameters
+        ----------
+        n_classes : int
+
+        Returns
+        -------
+        MixedMultinomialLogit
+
+        Raises
+        ------
+        ArgumentError
+            Constraints or signs hold for a class by its number.
+        """
+        if self.restrictions.names_classes and n_classes != self.n_classes:
+            named = [*self.restrictions.linear, *(name for name, _ in self.restrictions.signs)]
+            raise ArgumentError(
+                f"The constraint {named[0]!r} names a class, so it does not carry over from "
+                f"{self.n_classes} classes to {n_classes}. Build the model anew, with the "
+                "constraints it should have."
+            )
+        return self._replaced(self.choices, n_classes)
+
+    def with_choices(self, choices: ChoiceData) -> MixedMultinomialLogit:
+        """Give the same model for other choice data with the same attributes and covariates.
+
+        Parameters
+        ----------
+        choices : ChoiceData
+            A part of this model's own, say, or simulated choices from its choice sets.
+
+        Returns
+        -------
+        MixedMultinomialLogit
+        """
+        return self._replaced(choices, self.n_classes)
+
+    def _replaced(self, choices: ChoiceData, n_classes: int) -> MixedMultinomialLogit:
+        """The same model on other data, or with another number of classes."""
+        other = type(self).__new__(type(self))
+        other._is_from_arrays = self._is_from_arrays
+        other._set_up(choices, self.spec, n_classes, self._row_index, self.restrictions)
+        if choices is self.choices:
+            other._table = self._table
+        return other
 
     @property
     def param_names(self) -> list[str]:
@@ -309,7 +405,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         """
         if self._table is None:
             self._table = ChoiceTable(self.choices)
-        return MixtureLikelihood(self._table, n_classes or self.n_classes, penalty)
+        whole = MixtureLikelihood(self._table, self.n_classes, penalty, self.restrictions)
+        return whole if n_classes is None else whole.with_classes(n_classes)
 
     def _params(self, params: Any) -> np.ndarray:
         """Check a flat vector of parameters."""
@@ -360,6 +457,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         self,
         start_params: Any = None,
         *,
+        candidates: Sequence[Any] = (),
         init: str = "auto",
         n_starts: int | None = None,
         method: str = "em-newton",
@@ -378,6 +476,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         ----------
         start_params : array_like, shape (D,), or results, optional
             A single start, in the order of `param_names`; no others are tried.
+        candidates : sequence of array_like, shape (D,), or results
+            Further starts that join those of the search. Results with one class fewer join it
+            with each of their classes split in two.
         init : {"auto", "moments", "subspace", "random"}
             How starts are found. "auto": latent moments where the data allow them, draws in their
             subspace, clusters of the individuals' scores and random partitions, most of them with
@@ -444,6 +545,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         fit = estimate(
             likelihood,
             start=self._start(start_params, likelihood),
+            candidates=self._candidates(candidates, likelihood),
             init=init,
             n_starts=n_starts,
             method=method,
@@ -464,8 +566,28 @@ class MixedMultinomialLogit(LikelihoodModel):
         """Read a start: an array or earlier results."""
         if start_params is None:
             return None
-        flat = getattr(start_params, "params", start_params)
-        return likelihood.unpack(self._params(flat))
+        flat = self._params(getattr(start_params, "params", start_params))
+        if not likelihood.constraints.meets(flat):
+            raise ArgumentError(
+                "start_params does not meet the constraints and signs of the model. Pass it in "
+                "candidates=[...] to have it moved to where they hold."
+            )
+        return likelihood.unpack(flat)
+
+    def _candidates(
+        self, candidates: Sequence[Any], likelihood: MixtureLikelihood
+    ) -> Parameters | None:
+        """Read further starts: arrays, results, or results with one class fewer."""
+        stacks = []
+        for candidate in candidates:
+            flat = np.asarray(getattr(candidate, "params", candidate), dtype=float)
+            fewer = likelihood.with_classes(max(self.n_classes - 1, 1))
+            if self.n_classes > 1 and flat.shape == (fewer.n_params,):
+                stacks.append(splits(fewer, fewer.unpack(flat)))
+            else:
+                one = likelihood.unpack(self._params(flat))
+                stacks.append(Parameters(one.beta[None], one.gamma[None]))
+        return Parameters.stack(stacks) if stacks else None
 
     def latent_moments(self, base: Any = None) -> LatentMoments:
         """Moments of the distribution of tastes, before any likelihood of a mixture.
@@ -503,7 +625,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         data : DataFrame or array_like, optional
             The fitted data if None.
         **ids
-            ``situation`` and ``membership``, for a model built from arrays.
+            ``situation``, ``individual``, ``alternative``, ``weights``, ``freq_weights`` and
+            ``membership``, one row per row of the data, for a model built from arrays.
 
         Returns
         -------
@@ -514,10 +637,17 @@ class MixedMultinomialLogit(LikelihoodModel):
                 raise ArgumentError(f"{', '.join(ids)} go with new data. Pass the data too.")
             return ChoiceSets(self.choices.exog, self.choices.arrangement, None, self._row_index)
         if self._is_from_arrays:
-            unknown = set(ids) - {"situation", "membership"}
+            unknown = sorted(set(ids) - set(_ARRAYS))
             if unknown:
-                raise ArgumentError(f"predict does not take {', '.join(sorted(unknown))}.")
-            return self.spec.replay(ArrayTable.of(data, **ids).frame)
+                raise ArgumentError(
+                    f"New arrays do not come with {', '.join(unknown)}. What goes with them is "
+                    f"{', '.join(_ARRAYS)}."
+                )
+            table = ArrayTable.of(data, **ids)
+            given = {role: name for role, name in vars(table.columns).items() if name is not None}
+            return replace(self.spec, columns=replace(self.spec.columns, **given)).replay(
+                table.frame
+            )
         if ids:
             raise ArgumentError(
                 f"{', '.join(ids)}: the model was built from a table, so new data bring their ids "
@@ -525,23 +655,30 @@ class MixedMultinomialLogit(LikelihoodModel):
             )
         return self.spec.replay(as_frame(data))
 
-    def situation_prior(self, parameters: Parameters, sets: ChoiceSets) -> np.ndarray:
-        """Probability that who faces a situation is of each class, (S, K).
+    def market(self, sets: ChoiceSets, *, weighted: bool = True) -> Market:
+        """Choice sets with who faces them.
 
-        In the fitted data this is the mean over the individuals who chose there.
+        In the fitted data a situation counts as the choices made there, each times the weight of
+        the individual who made it. Among new choice sets each counts as the table's columns of
+        weights say: once where there are none, or where they are not to be read.
         """
+        begin, alternative = sets.arrangement.situation_start, sets.arrangement.alternative_codes
+        data, entries = self.choices, self.choices.entries
         if sets.membership is not None:
-            gate = for_design(sets.membership, self.choices.membership_names, 1.0)
-            log_prior = gate.log_prior(parameters.gamma, slice(None))
-            return np.broadcast_to(np.exp(log_prior).T, (len(sets.membership), self.n_classes))
-        likelihood, entries = self.likelihood(), self.choices.entries
-        owner = np.repeat(np.arange(self.choices.n_distinct), np.diff(entries.start))
-        weight = likelihood.weight[owner]
-        situation = self.choices.situation_of_rows()[entries.row]
-        prior = likelihood.prior(parameters)[owner] * weight[:, None]
-        total = np.bincount(situation, weights=weight)
-        sums = [np.bincount(situation, weights=column) for column in prior.T]
-        return np.column_stack(sums) / total[:, None]
+            n_situations = sets.arrangement.n_situations
+            every = np.arange(n_situations + 1)
+            weight = sets.situation_weights() if weighted else np.ones(n_situations)
+            visits, z = Visits(every[:-1], every, weight), sets.membership
+        else:
+            person = np.repeat(np.arange(data.n_distinct), np.diff(entries.start))
+            situation = np.searchsorted(begin, entries.row, side="right") - 1
+            is_new = np.ones(len(person), dtype=bool)
+            is_new[1:] = (np.diff(person) != 0) | (np.diff(situation) != 0)
+            first = np.flatnonzero(is_new)
+            weight = np.add.reduceat(data.total_weight[person] * entries.count, first)
+            start = np.searchsorted(situation[first], np.arange(len(begin)))
+            visits, z = Visits(person[first], start, weight), data.membership
+        return Market(sets.exog, begin, visits, z, data.membership_names, alternative)
 
 
 def _progress(callback: Callable[[State], None] | None) -> Callable[[State], None]:

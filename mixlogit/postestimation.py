@@ -1,4 +1,4 @@
-"""What the parameters imply: probabilities, shares, criteria. Pure functions of arrays."""
+"""What the parameters imply: class shares, errors, criteria. Pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -15,48 +15,9 @@ __all__ = [
     "entropy",
     "interval_labels",
     "mean_shares",
-    "row_probabilities",
     "share_gradient",
     "share_intervals",
 ]
-
-_ROWS_PER_BLOCK = 8192
-
-
-def row_probabilities(
-    exog: np.ndarray, situation_start: np.ndarray, beta: np.ndarray
-) -> np.ndarray:
-    """Choice probability of each row under each class.
-
-    Parameters
-    ----------
-    exog : ndarray, shape (R, L)
-        Sorted rows.
-    situation_start : ndarray of int, shape (S + 1,)
-    beta : ndarray, shape (K, L)
-
-    Returns
-    -------
-    ndarray, shape (R, K)
-        Sums to one over the rows of each situation.
-    """
-    v = exog @ beta.T
-    n_situations = len(situation_start) - 1
-    s = 0
-    while s < n_situations:
-        stop = int(
-            np.searchsorted(situation_start, situation_start[s] + _ROWS_PER_BLOCK, side="right")
-        )
-        stop = max(stop - 1, s + 1)
-        rows = v[situation_start[s] : situation_start[stop]]
-        start = situation_start[s:stop] - situation_start[s]
-        size = np.diff(situation_start[s : stop + 1])
-        rows -= np.repeat(np.maximum.reduceat(rows, start, axis=0), size, axis=0)
-        with np.errstate(under="ignore"):
-            np.exp(rows, out=rows)
-        rows /= np.repeat(np.add.reduceat(rows, start, axis=0), size, axis=0)
-        s = stop
-    return v
 
 
 def entropy(posterior: np.ndarray, weight: np.ndarray) -> float:
@@ -200,7 +161,7 @@ def delta_errors(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         nan where a function depends on a parameter without an error.
     """
     has_none = np.isnan(np.diag(covariance))
-    variance = np.einsum("md,de,me->m", gradient, np.nan_to_num(covariance), gradient)
+    variance = ((gradient @ np.nan_to_num(covariance)) * gradient).sum(axis=1)
     is_unknown = (gradient[:, has_none] != 0).any(axis=1)
     return np.where(is_unknown, np.nan, np.sqrt(np.maximum(variance, 0.0)))
 

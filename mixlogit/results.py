@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
 
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate
 from mixlogit.covariance import covariance
-from mixlogit.errors import ArgumentError
 from mixlogit.estimation import Fit
+from mixlogit.figures import FigureResults
+from mixlogit.forecasts import ForecastResults
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.postestimation import (
     Criteria,
     criteria,
-    delta_errors,
     entropy,
-    interval_labels,
-    mean_shares,
-    row_probabilities,
-    share_gradient,
-    share_intervals,
 )
 from mixlogit.summary import Block, Summary, coefficient_table
+from mixlogit.tastes import TasteResults
 
 if TYPE_CHECKING:
     from mixlogit.model import MixedMultinomialLogit
 
 __all__ = ["MixedMultinomialLogitResults", "ResultsWrapper"]
 
-_PREDICTIONS = ("prob", "class_prob", "linear")
 _COVARIANCES = {
     "nonrobust": "Standard errors come from the inverse of −H, the observed information.",
     "opg": "Standard errors come from the outer product of the individuals' scores.",
@@ -44,7 +39,9 @@ _COVARIANCES = {
 }
 
 
-class MixedMultinomialLogitResults(LikelihoodModelResults):
+class MixedMultinomialLogitResults(
+    TasteResults, ForecastResults, FigureResults, LikelihoodModelResults
+):
     """Results of `MixedMultinomialLogit.fit`.
 
     Parameters
@@ -68,7 +65,9 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         Individuals.
     n_situations, n_rows, n_choices : int
     df_model, df_resid : int
-        Number of parameters; individuals less parameters.
+        Number of free parameters; individuals less these.
+    at_bound : tuple of str
+        Names of parameters at the bound that their sign sets.
     starts : DataFrame
         One row per start that reached the last lap of the search, best first: ``llf``, where EM
         left it; ``em_iterations``; ``origin``, the kind of candidate; ``finished``, false if it
@@ -94,16 +93,20 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         keywords = dict(cov_kwds or {})
         likelihood = model.likelihood(settings["penalty"])
         # where coefficients diverge, the others have the errors they would have without them
-        finite = ~np.isin(model.param_names, fit.certificate.diverging)
-        matrix = np.full(fit.evaluation.hessian.shape, np.nan)
-        matrix[np.ix_(finite, finite)] = covariance(
+        constraints = likelihood.constraints
+        free_names = np.array(model.param_names, dtype=object)[constraints.free]
+        is_held = constraints.at_bound(fit.parameters.flat())
+        finite = ~np.isin(free_names, fit.certificate.diverging) & ~is_held
+        reduced = np.full((constraints.n_free, constraints.n_free), np.nan)
+        reduced[np.ix_(finite, finite)] = covariance(
             cov_type,
-            fit.evaluation.hessian[np.ix_(finite, finite)],
-            lambda: likelihood.individual_scores(fit.parameters)[:, finite],
+            constraints.quadratic(fit.evaluation.hessian)[np.ix_(finite, finite)],
+            lambda: constraints.gradient(likelihood.individual_scores(fit.parameters))[:, finite],
             data.weights,
             data.entries.frequency,
             **keywords,
         )
+        matrix = constraints.covariance(reduced)
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
         self.cov_type = cov_type
@@ -113,8 +116,11 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         self.n_situations = data.n_situations
         self.n_rows = data.n_rows
         self.n_choices = data.n_choices
-        self.df_model = len(self.params)
+        self.df_model = constraints.n_free
         self.df_resid = self.nobs - self.df_model
+        self.at_bound = tuple(
+            np.array(model.param_names, dtype=object)[constraints.depends_on(is_held)]
+        )
         self.starts = fit.starts
         self.moment_params = (
             None
@@ -153,76 +159,6 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
     def llf(self) -> float:
         """Log-likelihood at the estimates."""
         return self._fit.evaluation.llf
-
-    @property
-    def class_params(self) -> pd.DataFrame:
-        """Tastes, one row per attribute and one column per class, (L, K)."""
-        return pd.DataFrame(
-            self._parameters.beta.T,
-            index=list(self.model.choices.exog_names),
-            columns=self._class_names,
-        )
-
-    @property
-    def class_shares(self) -> pd.Series:
-        """Share of each class in the population, (K,): its mean probability before choices."""
-        return pd.Series(self._shares, index=self._class_names, name="share")
-
-    @cached_property
-    def _prior(self) -> np.ndarray:
-        return self._likelihood.prior(self._parameters)
-
-    @cached_property
-    def _shares(self) -> np.ndarray:
-        return mean_shares(self._prior, self._likelihood.weight)
-
-    @cached_property
-    def _share_errors(self) -> np.ndarray:
-        """Delta-method standard errors of the shares, (K,)."""
-        gradient = share_gradient(
-            self._prior, self._likelihood.weight, self.model.choices.membership
-        )
-        tastes = np.zeros((self.n_classes, len(self.params) - gradient.shape[1]))
-        return delta_errors(np.hstack([tastes, gradient]), self.cov_params())
-
-    def class_share_table(self, alpha: float = 0.05) -> pd.DataFrame:
-        """Class shares with delta-method standard errors and intervals.
-
-        Parameters
-        ----------
-        alpha : float
-            One minus the confidence level.
-
-        Returns
-        -------
-        DataFrame
-            One row per class: share, std err, and limits that are symmetric in the log-odds.
-        """
-        labels = interval_labels(alpha)
-        quantile = float(stats.norm.ppf(1 - alpha / 2))
-        limits = share_intervals(self._shares, self._share_errors, quantile)
-        return pd.DataFrame(
-            {
-                "share": self._shares,
-                "std err": self._share_errors,
-                **dict(zip(labels, limits, strict=True)),
-            },
-            index=self._class_names,
-        )
-
-    @cached_property
-    def _posterior(self) -> np.ndarray:
-        return self._likelihood.posterior(self._parameters)[1]
-
-    @property
-    def posterior(self) -> pd.DataFrame:
-        """Probability that each individual is of each class, given its choices, (N, K).
-
-        Identical individuals of a table with counts stand in one row.
-        """
-        return pd.DataFrame(
-            self._posterior, index=self.model.choices.entries.ids, columns=self._class_names
-        )
 
     # -- fit -----------------------------------------------------------------------------------
 
@@ -308,6 +244,12 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         """
         return self._fit.certificate
 
+    @cached_property
+    def tvalues(self) -> np.ndarray:
+        """Estimates over their standard errors, (D,); nan for parameters that are fixed."""
+        bse = self.bse
+        return np.divide(self.params, bse, out=np.full(len(bse), np.nan), where=bse != 0)
+
     # -- inference -----------------------------------------------------------------------------
 
     def with_cov(self, cov_type: str, **cov_kwds: Any) -> ResultsWrapper:
@@ -326,49 +268,6 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
         return ResultsWrapper(
             type(self)(self.model, self._fit, cov_type, cov_kwds, self.mle_settings)
         )
-
-    # -- prediction ----------------------------------------------------------------------------
-
-    def predict(self, data: Any = None, which: str = "prob", **ids: Any) -> Any:
-        """Predict choices on the fitted or on new data.
-
-        Parameters
-        ----------
-        data : DataFrame or array_like, optional
-            New choice sets, with the columns that the formulas and ids name; the choice column is
-            not needed. For a model built from arrays: attributes (R, L). The fitted data if None.
-        which : {"prob", "class_prob", "linear"}
-            "prob": choice probability of each row, averaged over the classes with the
-            probabilities of membership that covariates give. "class_prob": choice probability
-            under each class. "linear": utility x'beta under each class.
-        **ids
-            ``situation`` and ``membership`` (one row per row of the data), for a model built from
-            arrays.
-
-        Returns
-        -------
-        Series or DataFrame
-            In the order and with the index of the rows of the table; rows that are not available
-            have probability 0 and no utility.
-        """
-        if which not in _PREDICTIONS:
-            raise ArgumentError(f"which={which!r} is not one of {', '.join(_PREDICTIONS)}.")
-        sets = self.model.choice_sets(data, **ids)
-        beta = self._parameters.beta
-        order = sets.arrangement.order
-        missing = np.nan if which == "linear" else 0.0
-        by_class = np.full((len(sets.index), self.n_classes), missing)
-        if which == "linear":
-            by_class[order] = sets.exog @ beta.T
-            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
-        prob = row_probabilities(sets.exog, sets.arrangement.situation_start, beta)
-        if which == "class_prob":
-            by_class[order] = prob
-            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
-        prior = self.model.situation_prior(self._parameters, sets)  # (S, K)
-        mixed = np.zeros(len(sets.index))
-        mixed[order] = (prob * np.repeat(prior, sets.arrangement.sizes, axis=0)).sum(axis=1)
-        return pd.Series(mixed, index=sets.index, name="prob")
 
     # -- summary -------------------------------------------------------------------------------
 
@@ -397,27 +296,34 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             names=self.model.param_names,
             alpha=alpha,
         )
-        n_attributes = self.model.choices.n_attributes
-        blocks = []
-        for k in range(self.n_classes):
-            rows = table.iloc[k * n_attributes : (k + 1) * n_attributes]
-            error = f", std err {self._share_errors[k]:.3f}" if self.n_classes > 1 else ""
-            blocks.append(
-                Block(
-                    f"Class {k + 1} (share {self._shares[k]:.3f}{error})",
-                    rows.set_axis(list(self.model.choices.exog_names)),
-                )
-            )
-        if self.n_classes > 1:
-            gate = table.iloc[self.n_classes * n_attributes :]
-            names = [name.replace("._membership.", ": ") for name in gate.index]
-            blocks.append(Block("Membership (base: class 1)", gate.set_axis(names)))
         return Summary(
             title=title or "Mixed Multinomial Logit Results",
             header=self._header(),
-            blocks=tuple(blocks),
+            blocks=tuple(self._blocks(table)),
             notes=tuple(self._notes()),
         )
+
+    def _blocks(self, table: pd.DataFrame) -> Iterator[Block]:
+        """One block for the common coefficients, one per class, and one for membership."""
+        constraints = self._likelihood.constraints
+        table = _with_words(table, constraints.is_fixed(), "fixed")
+        table = _with_words(table, np.isin(table.index, self.at_bound), "at bound")
+        names = np.array(self.model.choices.exog_names, dtype=object)
+        is_common = self.model.restrictions.is_common(list(names)) & (self.n_classes > 1)
+        if is_common.any():
+            rows = table.iloc[: len(names)][is_common]
+            yield Block("Common to all classes", rows.set_axis(names[is_common]))
+        for k in range(self.n_classes):
+            rows = table.iloc[k * len(names) : (k + 1) * len(names)][~is_common]
+            error = f", std err {self._share_errors[k]:.3f}" if self.n_classes > 1 else ""
+            yield Block(
+                f"Class {k + 1} (share {self._shares[k]:.3f}{error})",
+                rows.set_axis(names[~is_common]),
+            )
+        if self.n_classes > 1:
+            gate = table.iloc[self.n_classes * len(names) :]
+            labels = [name.replace("._membership.", ": ") for name in gate.index]
+            yield Block("Membership (base: class 1)", gate.set_axis(labels))
 
     def _header(self) -> tuple[tuple[str, str], ...]:
         """Pairs of the summary's head, the left column first."""
@@ -435,8 +341,14 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             ("Individuals", f"{self.nobs}"),
             ("Choice situations", f"{self.n_situations}"),
             ("Rows", f"{self.n_rows}"),
-            ("Choices/individual (min/mean/max)", _spread(data.choices_per_individual)),
-            ("Alternatives (min/mean/max)", _spread(data.arrangement.sizes)),
+            (
+                "Choices/individual (min/mean/max)",
+                _spread(data.choices_per_individual, self.n_choices / self.nobs),
+            ),
+            (
+                "Alternatives (min/mean/max)",
+                _spread(data.arrangement.sizes, self.n_rows / self.n_situations),
+            ),
         ]
         right = [
             ("Parameters", f"{self.df_model}"),
@@ -465,7 +377,8 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             f"N in BIC and CAIC is the number of individuals, {self.nobs:,}.",
             self.cov_kwds["description"],
         ]
-        if np.isnan(self.bse).any():
+        notes += self._constraint_notes()
+        if np.isnan(self.bse[~np.isin(self.model.param_names, self.at_bound)]).any():
             notes.append(
                 "A standard error is nan where a coefficient diverges or is not identified."
             )
@@ -478,7 +391,7 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             advice = (
                 "" if self.cov_type in ("robust", "cluster") else "; use robust errors with them"
             )
-            notes.append(f"Sampling weights sum to {data.weights.sum():,.6g}{advice}.")
+            notes.append(f"Sampling weights sum to {data.total_weight.sum():,.6g}{advice}.")
         if certificate.n_finished > 1 and certificate.n_agree == 1:
             notes.append(
                 "Only one of the finished starts reached this log-likelihood. Raise n_starts to "
@@ -491,15 +404,43 @@ class MixedMultinomialLogitResults(LikelihoodModelResults):
             )
         return notes + list(data.notes)
 
+    def _constraint_notes(self) -> list[str]:
+        """What was imposed on the parameters, and what that means for their errors."""
+        restrictions = self.model.restrictions
+        notes = []
+        if restrictions.linear:
+            notes.append(f"Constraints: {'; '.join(restrictions.linear)}.")
+        if restrictions.signs:
+            imposed = ", ".join(f"{name} {sign}" for name, sign in restrictions.signs)
+            notes.append(f"Signs imposed: {imposed}.")
+        if self.at_bound:
+            notes.append(
+                f"At the bound that their sign sets: {', '.join(self.at_bound)}. There the usual "
+                "asymptotic theory fails: they have no standard errors, those of the others hold "
+                "given that these are 0, and the parameters counted in the criteria include them."
+            )
+        return notes
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be computed again."""
-        lazy = {n for n, v in vars(type(self)).items() if isinstance(v, cached_property)}
+        classes = type(self).__mro__
+        lazy = {n for c in classes for n, v in vars(c).items() if isinstance(v, cached_property)}
         return {name: value for name, value in self.__dict__.items() if name not in lazy}
 
 
-def _spread(values: np.ndarray) -> str:
+def _with_words(table: pd.DataFrame, which: np.ndarray, words: str) -> pd.DataFrame:
+    """Put words where some rows of a table of coefficients would have a standard error."""
+    if not which.any():
+        return table
+    table = table.astype(object)
+    table.loc[which, table.columns[2:]] = ""
+    table.loc[which, table.columns[1]] = words
+    return table
+
+
+def _spread(values: np.ndarray, mean: float) -> str:
     """Minimum, mean and maximum."""
-    return f"{values.min():g} / {values.mean():.1f} / {values.max():g}"
+    return f"{values.min():g} / {mean:.1f} / {values.max():g}"
 
 
 class ResultsWrapper(LikelihoodResultsWrapper):

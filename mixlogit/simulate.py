@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mixlogit.arrangement import Arrangement, arrange
+from mixlogit.choices import ChoiceData, Entries
 from mixlogit.columns import Columns, as_frame, require_column
+from mixlogit.demand import row_probabilities
 from mixlogit.errors import ArgumentError, DataError, plural
+from mixlogit.likelihood import Parameters
+from mixlogit.membership import for_design
 
-__all__ = ["simulate_choices"]
+__all__ = ["redraw", "simulate_choices"]
+
+_CELLS_PER_BLOCK = 2**18  # occasions x alternatives x classes that are drawn from at once
 
 
 def simulate_choices(
@@ -175,3 +182,148 @@ def _refuse_infinite(by_class: np.ndarray, arrangement: Arrangement) -> None:
             f"row {arrangement.order[row]}, in situation {arrangement.situation_of(row)}. Correct "
             "the attributes there, or class_params."
         )
+
+
+def redraw(choices: ChoiceData, parameters: Parameters, rng: np.random.Generator) -> ChoiceData:
+    """Let the same individuals choose anew from the same choice sets.
+
+    Every individual draws a class with its probabilities of membership, and then, in each of its
+    situations, as many alternatives as it chose there. Identical individuals draw each for
+    itself; those with a single choice stand together again where they choose the same.
+
+    Parameters
+    ----------
+    choices : ChoiceData
+    parameters : Parameters
+        Of one mixture.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ChoiceData
+        With the weights, covariates and ids of the individuals, in their order.
+    """
+    entries, n_classes = choices.entries, parameters.n_classes
+    gate = for_design(choices.membership, choices.membership_names, 1.0)
+    log_prior = gate.log_prior(parameters.gamma, slice(None)).T  # (N, K) or (1, K)
+    prior = np.broadcast_to(np.exp(log_prior), (choices.n_distinct, n_classes))
+    is_together = (entries.frequency > 1) & (choices.choices_per_individual == 1)
+    group, group_size = _alike(choices, np.flatnonzero(is_together))
+    times = np.where(is_together, 0, entries.frequency).astype(int)
+    person = np.repeat(np.arange(choices.n_distinct), times)
+    is_person = np.repeat([True, False], [len(person), len(group)])
+    place = np.append(person, group)  # of who draws, among the distinct individuals
+    by_place = np.argsort(place, kind="stable")
+    place, is_person = place[by_place], is_person[by_place]
+    size = np.append(np.ones(len(person)), group_size)[by_place]
+    weight = prior[place]  # of the classes
+    weight[is_person] = _drawn_classes(weight[is_person], rng)
+
+    drawer, situation, number = _occasions(choices, place)
+    number = number * size[drawer]
+    drawn = _draw(choices, parameters.beta, situation, number, weight[drawer], rng)
+    who, row, count = drawer[drawn[0]], drawn[1], drawn[2].astype(float)
+    order = np.lexsort((row, who))
+    who, row, count = who[order], row[order], count[order]
+
+    # a person is one distinct individual, those of a group are as many as chose different rows
+    begins = np.flatnonzero(~is_person[who] | (np.diff(who, prepend=-1) != 0))
+    is_one = is_person[who]
+    whose = place[who[begins]]
+    arrangement = choices.arrangement
+    if len(whose) != choices.n_distinct or (whose[1:] == whose[:-1]).any():
+        arrangement = replace(arrangement, situation_owner=None, individual_ids=None)
+    return ChoiceData(
+        exog=choices.exog,
+        exog_names=choices.exog_names,
+        arrangement=arrangement,
+        entries=Entries(
+            row=row,
+            count=np.where(is_one, count, 1.0),
+            start=np.append(begins, len(row)),
+            frequency=np.where(is_one, 1.0, count)[begins],
+            ids=entries.ids[whose],
+        ),
+        weights=choices.weights[whose],
+        membership=choices.membership[whose],
+        membership_names=choices.membership_names,
+    )
+
+
+def _alike(choices: ChoiceData, single: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Group individuals with one choice by all but that choice: a member of each, and the sizes."""
+    start = choices.arrangement.situation_start
+    situation = np.searchsorted(start, choices.entries.row[choices.entries.start[single]], "right")
+    key = np.column_stack([situation, choices.weights[single], choices.membership[single]])
+    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    size = np.bincount(group.ravel(), weights=choices.entries.frequency[single])
+    return single[first], size
+
+
+def _drawn_classes(prior: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw a class with each row of probabilities: 1 for it, 0 for the others, (n, K)."""
+    below = np.cumsum(prior[:, :-1], axis=1)
+    drawn = (rng.random(len(prior))[:, None] >= below).sum(axis=1)
+    return (drawn[:, None] == np.arange(prior.shape[1])).astype(float)
+
+
+def _occasions(choices: ChoiceData, place: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Who chooses in which situation how often, for distinct individuals at these places."""
+    entries = choices.entries
+    owner = np.repeat(np.arange(choices.n_distinct), np.diff(entries.start))
+    start = choices.arrangement.situation_start
+    situation = np.searchsorted(start, entries.row, side="right") - 1
+    is_new = (np.diff(owner, prepend=-1) != 0) | (np.diff(situation, prepend=-1) != 0)
+    first = np.flatnonzero(is_new)
+    number = np.add.reduceat(entries.count, first)
+    begin = np.searchsorted(owner[first], np.arange(choices.n_distinct + 1))
+    length = np.diff(begin)[place]
+    drawer = np.repeat(np.arange(len(place)), length)
+    within = np.arange(len(drawer)) - np.repeat(np.cumsum(length) - length, length)
+    at = np.repeat(begin[place], length) + within
+    return drawer, situation[first][at], number[at]
+
+
+def _draw(
+    choices: ChoiceData,
+    beta: np.ndarray,
+    situation: np.ndarray,
+    number: np.ndarray,
+    weight: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw from mixtures of logits, on O occasions.
+
+    Parameters
+    ----------
+    choices : ChoiceData
+    beta : ndarray, shape (K, L)
+    situation : ndarray of int, shape (O,)
+    number : ndarray, shape (O,)
+        How many choices.
+    weight : ndarray, shape (O, K)
+        Probabilities of the classes, anew for every choice.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    occasion, row, count : ndarray of int
+        One entry for every row that was chosen on an occasion.
+    """
+    start = choices.arrangement.situation_start
+    prob = row_probabilities(choices.exog, start, beta)  # (R, K)
+    sizes = choices.arrangement.sizes[situation]
+    found = []
+    for size in np.unique(sizes):
+        same = np.flatnonzero(sizes == size)
+        at_once = max(_CELLS_PER_BLOCK // (int(size) * len(beta)), 1)
+        for i in range(0, len(same), at_once):
+            occasion = same[i : i + at_once]
+            first = start[situation[occasion]]
+            rows = first[:, None] + np.arange(size)
+            mixed = np.einsum("ojk,ok->oj", prob[rows], weight[occasion])
+            counts = rng.multinomial(number[occasion].astype(np.int64), mixed)
+            o, j = np.nonzero(counts)
+            found.append((occasion[o], first[o] + j, counts[o, j]))
+    occasion, row, count = (np.concatenate(part) for part in zip(*found, strict=True))
+    return occasion, row, count

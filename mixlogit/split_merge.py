@@ -17,7 +17,7 @@ from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.race import SAME_OPTIMUM
 
-__all__ = ["improve", "shrink"]
+__all__ = ["improve", "shrink", "splits"]
 
 _SETTLE = 12  # EM iterations of all splits
 _REMOVALS = 2  # per split
@@ -138,7 +138,7 @@ def _split_and_remove(
     """Split each class in turn, let all classes settle, and remove another one."""
     n_classes = climb.likelihood.n_classes
     more = climb.with_classes(n_classes + 1)
-    run = more.some(_splits(climb.likelihood, explored[-1].parameters, rank), _SETTLE)
+    run = more.some(splits(climb.likelihood, explored[-1].parameters, rank), _SETTLE)
     proposals = _removals(more.likelihood, run)
     found, work = _contest(climb, proposals, _RUNGS, explored, floor)
     return found, work + float(run.n_iter.sum()) * (n_classes + 1) / n_classes
@@ -229,10 +229,22 @@ def shrink(climb: Climb, parameters: Parameters, first: int, each: int) -> tuple
     return run, float(work)
 
 
-def _splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int) -> Parameters:
-    """Split each class along the direction in which the tastes of its individuals vary most.
+def splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int = 0) -> Parameters:
+    """Split each class along a direction in which the tastes of its individuals vary much.
 
-    Or, with rank 1, along the direction in which they vary most but for that one.
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+        Of the mixture that is split.
+    parameters : Parameters
+        One mixture of K classes.
+    rank : int
+        0 for the direction in which they vary most, 1 for the next.
+
+    Returns
+    -------
+    Parameters
+        A stack of K mixtures with K + 1 classes.
     """
     posterior = likelihood.posterior(parameters)[1]
     n_classes, n_attributes = parameters.beta.shape
@@ -248,8 +260,12 @@ def _splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int) ->
 
     information = likelihood.table.sweep(parameters.beta, weigh, collect=collect).curvature
     found = []
+    own = np.flatnonzero(~likelihood.restrictions.is_common(likelihood.data.exog_names))
     for k in range(n_classes):
-        direction = _heterogeneity(information[k], outer[k], mass[k], rank)
+        direction = np.zeros(n_attributes)
+        direction[own] = _heterogeneity(
+            information[k][np.ix_(own, own)], outer[k][np.ix_(own, own)], mass[k], rank
+        )
         length = np.abs(direction * likelihood.data.exog_scale).max()
         found.append(parameters.split(k, direction / max(length, 1.0)))
     return _stack(found)
@@ -265,7 +281,7 @@ def _heterogeneity(
     in units in which the mean information of an individual is one.
     """
     value, vector = np.linalg.eigh(information)
-    keep = value > 1e-10 * value[-1]
+    keep = value > 1e-10 * value.max(initial=0.0)
     if mass <= 0 or rank >= keep.sum():
         return np.zeros(len(value))
     whiten = vector[:, keep] / np.sqrt(value[keep])  # (L, kept)

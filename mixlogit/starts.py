@@ -47,6 +47,7 @@ _NO_MOMENTS = (
     "init='moments' needs three choices or more by most individuals, or one table of alternatives "
     "with counts. Use init='auto', or pass individual= if people chose repeatedly."
 )
+_FEW_ORDERS, _ORDERS = 3, 6  # classes whose every order is tried; random orders beyond
 _WIDE = 32  # attributes from which curvature is dear, and serves for several iterations
 _VERY_WIDE = 200  # attributes from which one covariance has to serve for all classes
 _REFRESH = 5  # iterations for which a curvature then serves
@@ -121,6 +122,7 @@ def search(
     maxiter: int,
     tol: float,
     rng: np.random.Generator,
+    candidates: Parameters | None = None,
     callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
 ) -> Search:
     """Find the best optimum among many starts, at the price of a few.
@@ -137,6 +139,8 @@ def search(
     maxiter, tol : int, float
         For the EM runs of the finalists.
     rng : numpy.random.Generator
+    candidates : Parameters, optional
+        A stack of further mixtures that join the others.
     callback : callable, optional
         As in `expectation_maximisation`.
 
@@ -160,7 +164,7 @@ def search(
         no_gate = np.zeros((1, 0, likelihood.data.membership.shape[1]))
         run = climb.to_the_end(Parameters(pooled[None, None], no_gate))
         return Search(run, ("pooled",), 1, int(run.n_iter.sum()))
-    draw = _Draw(likelihood, pooled, rng)
+    draw = _Draw(likelihood, pooled, rng, candidates)
     climbs = _growing(climb, rng) if init == "auto" else [climb]
     found = _compete(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
     for smaller, larger in itertools.pairwise(climbs):
@@ -202,6 +206,9 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
         spare[0] = ("k-means", spare[0][1] + exact[0][1] - len(origin))  # where moments fail
     elif not origin:
         raise ArgumentError(_NO_MOMENTS)
+    if draw.given is not None:
+        stack = Parameters.stack([stack, draw.given])
+        origin += ["given"] * len(draw.given.beta)
     run = climb.some(stack, sum(_SHRINK))
     work = float(run.n_iter.sum())
     if any(n for _, n in spare):
@@ -209,12 +216,16 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
         stack, kinds = draw(likelihood.with_classes(likelihood.n_classes + surplus), spare)
         shrunk, more = shrink(climb, stack, *_SHRINK)
         run, origin, work = Run.stack([run, shrunk]), [*origin, *kinds], work + more
-    heat = race(climb, run.parameters, ((_RUNG, _FINALISTS),))
+    parameters, origin = run.parameters, list(origin)
+    if likelihood.constraints.names_classes:
+        parameters = _relabelled(likelihood, parameters, draw.rng)
+        origin = origin * (len(parameters.beta) // len(origin))
+    heat = race(climb, parameters, ((_RUNG, _FINALISTS),))
     finished: list[Run] = []
     n_more = 0
     if init == "auto" and not _all_agree(heat.run):
         finished, n_more = improve(climb, heat.run, draw.rng)
-    n_iter = run.n_iter[heat.index] + heat.run.n_iter
+    n_iter = run.n_iter[heat.index % len(run.value)] + heat.run.n_iter
     every = Run.stack([replace(heat.run, n_iter=n_iter), *finished])
     kind = [origin[i] for i in heat.index]
     kind += ["split-merge"] * (len(every.value) - len(kind))
@@ -222,7 +233,7 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
     return Search(
         every[best],
         tuple(kind[i] for i in best),
-        n_candidates=len(origin),
+        n_candidates=len(run.value),
         n_candidate_iterations=round(work) + heat.n_iterations + n_more,
     )
 
@@ -246,6 +257,21 @@ def _carry_on(larger: Climb, found: Search, share: float) -> Search:
     )
 
 
+def _relabelled(
+    likelihood: MixtureLikelihood, stack: Parameters, rng: np.random.Generator
+) -> Parameters:
+    """Put a stack, and the same with its classes in other places, one behind the other."""
+    n_classes = likelihood.n_classes
+    if n_classes <= _FEW_ORDERS:
+        orders = [np.array(order) for order in itertools.permutations(range(n_classes))]
+    else:
+        orders = [np.arange(n_classes), *(rng.permutation(n_classes) for _ in range(_ORDERS))]
+    conformed = likelihood.conform(stack)
+    return Parameters.stack(
+        [likelihood.conform(conformed.reordered(order), relabel=False) for order in orders]
+    )
+
+
 def _all_agree(run: Run) -> bool:
     """Whether finalists of independent origin have all reached one optimum."""
     return len(run.value) > 2 and bool((run.value.max() - run.value < SAME_OPTIMUM).all())
@@ -266,7 +292,7 @@ def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
     """
     if likelihood.data.n_attributes < _WIDE:
         return NewtonStep()
-    if likelihood.data.n_attributes < _VERY_WIDE:
+    if likelihood.data.n_attributes < _VERY_WIDE or not likelihood.constraints.is_none:
         return NewtonStep(_REFRESH)
     n_choices = likelihood.data.choices_per_individual @ likelihood.weight
     information = -likelihood.with_classes(1).evaluate(pooled).hessian
@@ -280,9 +306,13 @@ class _Draw:
     """
 
     def __init__(
-        self, whole: MixtureLikelihood, pooled: np.ndarray, rng: np.random.Generator
+        self,
+        whole: MixtureLikelihood,
+        pooled: np.ndarray,
+        rng: np.random.Generator,
+        given: Parameters | None = None,
     ) -> None:
-        self.whole, self.pooled, self.rng = whole, pooled, rng
+        self.whole, self.pooled, self.rng, self.given = whole, pooled, rng, given
         self.estimate: Parameters | None = None
 
     @cached_property

@@ -57,6 +57,13 @@ def test_arrays_are_read_as_the_table_is():
     assert built.choices.membership_names == ("Intercept", "z1")
 
 
+def test_frequency_weights_of_rows_count_individuals():
+    times = IDS["individual"] % 4 + 1
+    built = model(freq_weights=times, weights=FRAME["w"].to_numpy())
+    np.testing.assert_array_equal(built.choices.entries.frequency, np.arange(1, 13) % 4 + 1)
+    np.testing.assert_array_equal(built.choices.weights, by_formula("1", "w").choices.weights)
+
+
 @pytest.mark.parametrize(
     "convert",
     [
@@ -152,7 +159,10 @@ def test_new_arrays_are_predicted_by_position():
     np.testing.assert_array_equal(sets.membership[:, 1], FRAME["age"][[0, 3]])
 
 
-@pytest.mark.parametrize("role", ["situation", "individual", "alternative", "weights"])
+ROLES = ["situation", "individual", "alternative", "weights", "freq_weights"]
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_a_vector_of_the_wrong_length_is_refused(role):
     assert error(ArgumentError, **{role: [1, 2]}) == (
         f"{role} has 2 values, but exog has 108 rows. Give one per row."

@@ -12,6 +12,7 @@ from mixlogit.columns import (
     as_frame,
     read_availability,
     read_counts,
+    read_frequencies,
     read_weights,
     refuse_unavailable_choices,
     require_column,
@@ -89,6 +90,14 @@ def test_a_situation_without_a_chosen_row_is_placed():
     assert str(caught.value) == (
         "1 of 3 choice situations does not have exactly one chosen row; the first is situation "
         "102, with 0. Check the choice column 'y', or drop those situations."
+    )
+
+
+def test_who_asks_for_one_choice_is_not_told_of_counts():
+    with pytest.raises(DataError) as caught:
+        read_counts([1, 1, 1, 0, 1, 0], TASKS, "one", "y")
+    assert str(caught.value).endswith(
+        "situation 101, with 2. Check the choice column 'y', or drop those situations."
     )
 
 
@@ -211,17 +220,47 @@ def test_an_unavailable_row_that_is_not_chosen_is_no_mistake(values):
 )
 def test_weights_must_be_positive_and_finite(values, shown):
     with pytest.raises(DataError) as caught:
-        read_weights(values, pd.Index(["ann", "bob"]), "w")
+        read_weights(values, "w", "of individual {}".format)
     assert str(caught.value) == (
         f"1 weight in column 'w' is not positive and finite; the first is {shown} of individual "
-        "'bob'. Leave those individuals out, or correct their weights."
+        "1. Leave those individuals out, or correct their weights."
     )
 
 
 def test_weights_of_text_are_refused():
     with pytest.raises(DataError) as caught:
-        read_weights(["heavy", "light"], pd.Index(["ann", "bob"]), "w")
+        read_weights(["heavy", "light"], "w", "of individual {}".format)
     assert str(caught.value) == (
         "2 values of the weights column 'w' are not numbers; the first is 'heavy' of individual "
-        "'ann'. Give numbers, such as pandas.to_numeric makes."
+        "0. Give numbers, such as pandas.to_numeric makes."
+    )
+
+
+@pytest.mark.parametrize(
+    "values", [[2, 1], [2.0, 1.0], ["2", "1"], pd.array([2, 1], dtype="Int64"), [2, True]]
+)
+def test_frequency_weights_are_read_whatever_their_type(values):
+    assert read_frequencies(values, "n", str).tolist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [([1, 0], "0.0"), ([1, -2], "-2.0"), ([1, None], "nan"), ([1, np.inf], "inf"), ([1, 0.5], 0.5)],
+)
+def test_frequency_weights_must_be_whole_and_at_least_one(values, shown):
+    with pytest.raises(DataError) as caught:
+        read_frequencies(values, "n", "of individual {}".format)
+    assert str(caught.value) == (
+        "1 value of the frequency weights column 'n' is no whole number of at least 1; the first "
+        f"is {shown} of individual 1. Leave out individuals who occur 0 times; sampling weights, "
+        "which may be fractions, go in weights=."
+    )
+
+
+def test_frequency_weights_of_text_are_refused():
+    with pytest.raises(DataError) as caught:
+        read_frequencies(["many", "few"], "n", "of individual {}".format)
+    assert str(caught.value) == (
+        "2 values of the frequency weights column 'n' are not numbers; the first is 'many' of "
+        "individual 0. Give whole numbers."
     )

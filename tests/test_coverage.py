@@ -34,6 +34,10 @@ N_PARAMS = len(TRUTH) - 2
 COVARIANCES = ("nonrobust", "robust", "opg")
 
 
+COST, CHANGED = "dummy2", "dummy1"  # what WTP is in units of, and what elasticities are by
+IMPLIED = ("wtp", "share", "elasticity")
+
+
 class Replication(NamedTuple):
     """One simulated data set: estimates (D,), and by covariance type (3, D)."""
 
@@ -41,6 +45,7 @@ class Replication(NamedTuple):
     std_err: np.ndarray
     is_covered: np.ndarray
     is_converged: bool
+    is_implied_covered: dict[str, np.ndarray]  # for what the parameters imply, (3, quantities)
 
 
 def simulated_panel(seed: int) -> pd.DataFrame:
@@ -50,20 +55,78 @@ def simulated_panel(seed: int) -> pd.DataFrame:
     frame[["dummy1", "dummy2"]] = (frame[["dummy1", "dummy2"]] > 0).astype(float)
     frame["situation"] = np.arange(n_rows) // N_ALTERNATIVES
     frame["person"] = frame["situation"] // N_SITUATIONS
+    frame["alternative"] = np.arange(n_rows) % N_ALTERNATIVES
     tastes = pd.DataFrame(TASTES, index=ATTRIBUTES)
     return simulate_choices(
         frame, tastes, SHARES, situation="situation", individual="person", rng=rng
     )
 
 
+def true_wtp(tastes: np.ndarray) -> pd.Series:
+    """Of every attribute but the cost, by class and on average over the classes."""
+    frame = pd.DataFrame(tastes, ATTRIBUTES, ["class1", "class2"])
+    by_class = -frame.drop(COST) / frame.loc[COST]
+    return by_class.assign(population=by_class @ SHARES).stack()
+
+
+def true_elasticities(frame: pd.DataFrame, tastes: np.ndarray) -> pd.Series:
+    """Differences of log market shares by the logarithm of an attribute."""
+    x = frame[ATTRIBUTES].to_numpy().reshape(-1, N_ALTERNATIVES, len(ATTRIBUTES))
+
+    def log_shares(changed: int, factor: float) -> np.ndarray:
+        own = x.copy()
+        own[:, changed, ATTRIBUTES.index(CHANGED)] *= factor
+        prob = np.exp(own @ tastes)  # (S, J, K)
+        by_class = (prob / prob.sum(axis=1, keepdims=True)).mean(axis=0)
+        return np.log(np.column_stack([by_class @ SHARES, by_class]))  # (J, 1 + K)
+
+    h = 1e-5
+    out = {}
+    for changed in range(N_ALTERNATIVES):
+        slope = (log_shares(changed, 1 + h) - log_shares(changed, 1 - h)) / (2 * h)
+        for share_of in range(N_ALTERNATIVES):
+            for segment, value in zip(("market", "class1", "class2"), slope[share_of], strict=True):
+                out[segment, share_of, changed] = value
+    return pd.Series(out)
+
+
+def is_implied_covered(
+    results: list, frame: pd.DataFrame, is_swapped: bool
+) -> dict[str, np.ndarray]:
+    """Whether the intervals of WTP, market shares and elasticities hold the truth."""
+    swapped = {"class1": "class2", "class2": "class1"} if is_swapped else {}
+    elasticities = true_elasticities(frame, TASTES)
+    shares = pd.Series(SHARES, ["class1", "class2"])
+    truth = {
+        "wtp": true_wtp(TASTES).rename(index=swapped, level=1),
+        "share": shares.rename(index=swapped),
+        "elasticity": elasticities.rename(index=swapped, level=0),
+    }
+    out = {}
+    for name in IMPLIED:
+        rows = []
+        for result in results:
+            table = {
+                "wtp": lambda result=result: result.wtp(None, COST),
+                "share": result.class_share_table,
+                "elasticity": lambda result=result: result.elasticities(CHANGED),
+            }[name]()
+            expected = truth[name].loc[list(table.index)].to_numpy()
+            rows.append((table["[0.025"] <= expected) & (expected <= table["0.975]"]))
+        out[name] = np.array(rows)
+    return out
+
+
 def replicate(seed: int) -> Replication:
     """Simulate, fit, and put the classes in the order of the truth they are nearest to."""
+    frame = simulated_panel(seed)
     model = MixedMultinomialLogit.from_formula(
         "choice ~ " + " + ".join(ATTRIBUTES),
-        simulated_panel(seed),
+        frame,
         n_classes=2,
         situation="situation",
         individual="person",
+        alternative="alternative",
     )
     result = model.fit()
     tastes = result.class_params.to_numpy()
@@ -75,8 +138,8 @@ def replicate(seed: int) -> Replication:
         order = np.r_[n : 2 * n, 0:n, 2 * n, 2 * n + 2, 2 * n + 1]
         truth = np.where(order == 2 * n, -truth, truth[np.argsort(order)])
     std_err, is_covered = [], []
-    for cov_type in COVARIANCES:
-        other = result.with_cov(cov_type)
+    others = [result.with_cov(cov_type) for cov_type in COVARIANCES]
+    for other in others:
         share = other.class_share_table().to_numpy()
         lower, upper = np.vstack([other.conf_int().to_numpy(), share[:, 2:]]).T
         std_err.append(np.append(other.bse, share[:, 1])[order])
@@ -84,7 +147,13 @@ def replicate(seed: int) -> Replication:
     estimate = np.append(result.params, result.class_shares)[order]
     if is_swapped:
         estimate[N_PARAMS - 1] *= -1
-    return Replication(estimate, np.array(std_err), np.array(is_covered), result.converged)
+    return Replication(
+        estimate,
+        np.array(std_err),
+        np.array(is_covered),
+        result.converged,
+        is_implied_covered(others, frame, bool(is_swapped)),
+    )
 
 
 @pytest.fixture
@@ -105,6 +174,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say(one_thread):
     pooled = report(is_covered, ratio, estimate)
     for cov_type in COVARIANCES:
         assert 93 <= pooled[cov_type] <= 97
+    print("\nPooled over what the parameters imply (delta method):")
+    for name in IMPLIED:
+        by_type = 100 * np.array([one.is_implied_covered[name] for one in done]).mean(axis=(0, 2))
+        listed = "  ".join(f"{t} {c:.2f} %" for t, c in zip(COVARIANCES, by_type, strict=True))
+        print(f"{name:>10}  {listed}")
+        assert ((by_type >= 93) & (by_type <= 97)).all()
 
 
 def report(is_covered: np.ndarray, ratio: np.ndarray, estimate: np.ndarray) -> dict[str, float]:

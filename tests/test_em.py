@@ -12,6 +12,7 @@ import zoo
 from conftest import swissmetro_model
 
 from mixlogit import em
+from mixlogit.constraints import Constraints
 from mixlogit.em import (
     Climb,
     NewtonStep,
@@ -531,10 +532,14 @@ class Stub:
     data = SimpleNamespace(exog_scale=np.ones(1), n_attributes=1, membership=np.ones((1, 1)))
     start = Parameters(np.zeros((1, 1, 1)), np.zeros((1, 0, 1)))
     membership = SimpleNamespace(m_step=lambda gamma, gradient, information: gamma)
+    constraints = Constraints.none(1)
 
     def __init__(self, values, curvature):
         self.values = iter(values)
         self.curvature = curvature
+
+    def conform(self, parameters):
+        return parameters
 
     def penalty_at(self, beta):
         return np.zeros(len(beta))

@@ -26,6 +26,7 @@ from mixlogit.errors import (
 
 FORMULA = "choice ~ x1 + x2"
 PANEL = {"situation": "situation", "individual": "person", "alternative": "alt"}
+ONE_SET = {"situation": None, "individual": None, "alternative": "item"}
 
 
 def panel() -> pd.DataFrame:
@@ -344,7 +345,9 @@ def test_a_mistyped_id_column_is_suggested():
     )
 
 
-@pytest.mark.parametrize("role", ["individual", "alternative", "weights", "availability"])
+@pytest.mark.parametrize(
+    "role", ["individual", "alternative", "weights", "availability", "freq_weights"]
+)
 def test_every_column_that_is_named_must_exist(role):
     message = error(ColumnError, panel(), **{role: "nowhere"})
     assert message.startswith(f"{role}='nowhere': the table has no such column. Its columns are ")
@@ -419,10 +422,11 @@ def test_duplicate_alternatives_are_refused():
 # -- individuals ---------------------------------------------------------------------------------
 
 
-def test_weights_that_vary_within_an_individual_are_refused():
+@pytest.mark.parametrize("role", ["weights", "freq_weights"])
+def test_weights_that_vary_within_an_individual_are_refused(role):
     frame = panel()
     frame.loc[[0, 20], "w"] = 9.0
-    assert error(DataError, frame, weights="w") == (
+    assert error(DataError, frame, **{role: "w"}) == (
         "The weight 'w' varies within 2 of 20 individuals; the first is individual 1. It must be "
         "constant within an individual: average it, or use it in the utility formula."
     )
@@ -441,6 +445,93 @@ def test_weights_of_text_are_refused():
     frame = panel().assign(w="heavy")
     assert error(DataError, frame, weights="w").startswith(
         "20 values of the weights column 'w' are not numbers; the first is 'heavy' of individual 1."
+    )
+
+
+def test_frequency_weights_count_individuals():
+    frame = panel()
+    frame["n"] = frame["person"] % 3 + 1
+    data = model(frame, freq_weights="n", weights="w").choices
+    times = np.arange(1, 21) % 3 + 1
+    np.testing.assert_array_equal(data.entries.frequency, times)
+    assert data.n_individuals == times.sum()
+    assert data.n_choices == 3 * times.sum()
+    np.testing.assert_array_equal(data.weights, frame.groupby("person")["w"].first())
+    assert data.notes == (
+        f"Individuals are counted by frequency weights: 20 different ones stand for {times.sum()}.",
+    )
+
+
+def test_frequency_weights_multiply_counts():
+    frame = case("counts").frame
+    built = model(frame.assign(n=3), "count ~ x1 + x2", 1, **ONE_SET, freq_weights="n").choices
+    plain = model(frame, "count ~ x1 + x2", 1, **ONE_SET).choices
+    np.testing.assert_array_equal(built.entries.frequency, 3 * plain.entries.frequency)
+    np.testing.assert_array_equal(built.counts(), 3 * plain.counts().astype(int))
+    assert built.n_individuals == 3 * frame["count"].sum()
+
+
+def test_frequency_weights_of_new_choices_are_read_where_there_are_any():
+    frame = panel().assign(n=2)
+    spec = model(frame, freq_weights="n").spec
+    assert (spec.read(frame)[1].frequency == 2).all()
+    assert (spec.read(frame.drop(columns="n"))[1].frequency == 1).all()
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0, "0.0"), (1.5, "1.5"), (np.nan, "nan")])
+def test_frequency_weights_are_whole_numbers(value, shown):
+    frame = panel().assign(n=1.0)
+    frame.loc[frame["person"] == 3, "n"] = value
+    assert error(DataError, frame, freq_weights="n").startswith(
+        "1 value of the frequency weights column 'n' is no whole number of at least 1; the first "
+        f"is {shown} of individual 3."
+    )
+
+
+# Without individuals, whoever chose a row has the weights that stand in it.
+
+
+def test_weights_of_one_table_are_those_of_the_rows_that_were_chosen():
+    one = case("counts")
+    frame = one.frame.assign(w=np.arange(12) + 0.5, n=np.arange(12) + 1)
+    data = model(frame, one.formula, 1, **ONE_SET, weights="w", freq_weights="n").choices
+    own = frame[frame["count"] > 0].set_index("item").loc[data.entries.ids]
+    assert len(own) < 12  # one row was chosen by nobody
+    np.testing.assert_array_equal(data.weights, own["w"])
+    np.testing.assert_array_equal(data.entries.frequency, own["count"] * own["n"])
+
+
+@pytest.mark.parametrize("missing", ["raise", "drop"])
+@pytest.mark.parametrize("value", [np.nan, -1.0, 0.0, 99.0])
+def test_weights_of_rows_that_nobody_chose_are_not_used(value, missing):
+    frame = panel()
+    own = {"individual": None, "weights": "w", "missing": missing}
+    per_situation = frame["choice"] * 0.0 + frame["situation"]
+    chosen_only = per_situation.where(frame["choice"] == 1, value)
+    assert_same_data(
+        model(frame.assign(w=per_situation), **own), model(frame.assign(w=chosen_only), **own)
+    )
+    both = own | {"weights": None, "freq_weights": "w"}
+    assert_same_data(
+        model(frame.assign(w=per_situation), **both), model(frame.assign(w=chosen_only), **both)
+    )
+
+
+def test_a_missing_weight_of_a_chosen_row_drops_its_situation():
+    frame = panel()
+    own = {"individual": None, "weights": "w", "missing": "drop"}
+    frame.loc[(frame["situation"] == 7) & (frame["choice"] == 1), "w"] = np.nan
+    with pytest.warns(DataWarning, match="1 of 60 choice situations dropped"):
+        assert model(frame, **own).choices.n_situations == 59
+
+
+def test_a_wrong_weight_of_a_chosen_row_is_placed():
+    frame = panel().assign(w=1.0)
+    frame.loc[frame["situation"] == 7, "w"] = -2.0
+    chosen = frame["alt"][(frame["situation"] == 7) & (frame["choice"] == 1)].item()
+    assert error(DataError, frame, individual=None, weights="w") == (
+        "1 weight in column 'w' is not positive and finite; the first is -2.0 in situation 7, "
+        f"alternative {chosen}. Leave those individuals out, or correct their weights."
     )
 
 
@@ -751,11 +842,24 @@ def test_a_weighted_table_can_be_replayed():
     assert len(built.spec.replay(table.head(3)).exog) == 3
 
 
-def test_weights_that_vary_within_a_shopper_are_refused():
+@pytest.mark.parametrize("role", ["weights", "freq_weights"])
+def test_weights_that_vary_within_a_shopper_are_refused(role):
     table, choices = shoppers()
     choices["w"] = np.arange(len(choices)) + 1.0
     assert "The weight 'w' varies within 6 of 6 individuals; the first is individual " in (
-        table_error(DataError, table, choices, weights="w")
+        table_error(DataError, table, choices, **{role: "w"})
+    )
+
+
+def test_a_table_takes_frequency_weights():
+    table, choices = shoppers()
+    choices["times"] = choices["shopper"] + 1
+    data = table_model(table, choices, freq_weights="times").choices
+    np.testing.assert_array_equal(data.entries.frequency, data.entries.ids + 1)
+    choices["times"] = choices["shopper"] / 2
+    assert table_error(DataError, table, choices, freq_weights="times").startswith(
+        "5 values of the frequency weights column 'times' are no whole numbers of at least 1; the "
+        "first is 0.5 of individual 1."
     )
 
 
@@ -808,6 +912,7 @@ def test_a_formula_for_a_table_has_attributes():
         ({"individual": "shoper"}, "individual='shoper': the table of choices has no such column."),
         ({"count": "m"}, "count='m': the table of choices has no such column."),
         ({"weights": "m"}, "weights='m': the table of choices has no such column."),
+        ({"freq_weights": "m"}, "freq_weights='m': the table of choices has no such column."),
     ],
 )
 def test_columns_of_both_tables_must_exist(keywords, start):

@@ -314,7 +314,7 @@ def test_models_from_arrays_predict_from_arrays(electricity):
     assert list(result.class_params.index) == ["x1", "x2", "x3", "x4", "x5", "x6"]
     predicted = result.predict(attributes.to_numpy(), situation=SURVEY["situation"])
     np.testing.assert_allclose(predicted, electricity.predict(SURVEY), rtol=1e-8)
-    with pytest.raises(ArgumentError, match="predict does not take person"):
+    with pytest.raises(ArgumentError, match="New arrays do not come with person"):
         result.predict(attributes.to_numpy(), person=SURVEY["person"])
     np.testing.assert_array_equal(model.information(result.params), -model.hessian(result.params))
 
@@ -374,7 +374,7 @@ def test_results_in_a_console_are_one_line(electricity):
 
 
 def test_the_program_prints_three_classes_of_the_shipped_survey(capsys):
-    main()
+    main([])
     printed = capsys.readouterr().out
     assert "361 people" in printed
     assert "-4298.0275" in printed

@@ -8,10 +8,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import zoo
 from scipy import stats
 
-from mixlogit import simulate_choices
+from mixlogit import MixedMultinomialLogit, simulate_choices
 from mixlogit.errors import ArgumentError, ColumnError, DataError
+from mixlogit.likelihood import Parameters
+from mixlogit.simulate import redraw
 
 TASTES = pd.DataFrame({"class1": [1.0, -0.5], "class2": [-0.8, 1.2]}, index=["x1", "x2"])
 LEVEL = 0.001  # of every chi-square test; the seeds are fixed, so a pass stays a pass
@@ -201,3 +204,181 @@ def test_attributes_that_are_no_numbers_are_named():
 def test_a_table_without_rows_is_refused():
     with pytest.raises(DataError, match="The table has no rows"):
         simulate(choice_sets([3], n_people=1).iloc[:0])
+
+
+# -- choices drawn anew ----------------------------------------------------------------------------
+
+N_REDRAWS = 300
+SAME_SITUATIONS = pd.DataFrame(  # two people, and one who stands for 40
+    {
+        "person": np.repeat([1, 2, 3], 6),
+        "trip": np.tile(np.repeat([1, 2], 3), 3),
+        "choice": np.tile([1, 0, 0, 0, 1, 0], 3),
+        "x1": np.random.default_rng(5).normal(size=18),
+        "times": np.repeat([1, 40, 1], 6),
+    }
+)
+
+
+def repeated_people() -> MixedMultinomialLogit:
+    return MixedMultinomialLogit.from_formula(
+        "choice ~ x1", SAME_SITUATIONS, situation="trip", individual="person", freq_weights="times"
+    )
+
+
+def model_and_parameters(name):
+    """A model of two classes and some tastes; one of identical people besides the zoo."""
+    if name == "identical people":
+        return repeated_people(), Parameters(np.array([[1.0], [-1.5]]), np.array([[0.3]]))
+    case = zoo.case(name)
+    beta, gamma, _ = zoo.random_parameters(case, 2, seed=4)
+    return case.model(2), Parameters(beta, gamma)
+
+
+def moments_of_counts(data, parameters):
+    """Mean and variance of how often each row is chosen, person by person and class by class."""
+    mean, variance = np.zeros(data.n_rows), np.zeros(data.n_rows)
+    start, entries = data.arrangement.situation_start, data.entries
+    for i in range(data.n_distinct):
+        odds = [1.0, *np.exp(parameters.gamma @ data.membership[i])]
+        prior = np.array(odds) / sum(odds)
+        own = slice(entries.start[i], entries.start[i + 1])
+        for s in range(data.n_situations):
+            rows = slice(start[s], start[s + 1])
+            n = sum(
+                count
+                for row, count in zip(entries.row[own], entries.count[own], strict=True)
+                if rows.start <= row < rows.stop
+            )
+            if n == 0:
+                continue
+            given_class = np.array([logit(data.exog[rows], b) for b in parameters.beta])
+            centre = prior @ given_class
+            within = prior @ (n * given_class * (1 - given_class))
+            between = prior @ (n * (given_class - centre)) ** 2
+            mean[rows] += entries.frequency[i] * n * centre
+            variance[rows] += entries.frequency[i] * (within + between)
+    return mean, variance
+
+
+LAYOUTS = [case.name for case in zoo.CASES if case.name != "huge utilities"] + ["identical people"]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_redrawn_choices_have_the_frequencies_of_the_mixture(name):
+    model, parameters = model_and_parameters(name)
+    rng = np.random.default_rng(1)
+    mean, variance = moments_of_counts(model.choices, parameters)
+    total = np.zeros(model.choices.n_rows)
+    for _ in range(N_REDRAWS):
+        total += redraw(model.choices, parameters, rng).counts()
+    free = variance > 1e-12  # single alternatives have none
+    np.testing.assert_allclose(total[~free], N_REDRAWS * mean[~free], rtol=1e-12)
+    z = (total - N_REDRAWS * mean)[free] / np.sqrt(N_REDRAWS * variance[free])
+    assert np.abs(z).max() < stats.norm.isf(LEVEL / (2 * len(z)))
+    assert 0.5 < z.std() < 1.5  # neither more nor less noise than that of independent people
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_redrawn_choices_keep_who_chooses_where_how_often(name):
+    model, parameters = model_and_parameters(name)
+    data = model.choices
+    new = redraw(data, parameters, np.random.default_rng(2))
+    assert new.n_individuals == data.n_individuals
+    assert new.n_choices == data.n_choices
+    start = data.arrangement.situation_start[:-1]
+    by_situation = [np.add.reduceat(one.counts(), start) for one in (new, data)]
+    np.testing.assert_array_equal(*by_situation)
+    amounts = [
+        pd.DataFrame(
+            {
+                "id": one.entries.ids.map(str),
+                "people": one.entries.frequency,
+                "choices": one.entries.frequency * one.choices_per_individual,
+                "weight": one.entries.frequency * one.weights,
+                **{f"z{q}": one.entries.frequency * z for q, z in enumerate(one.membership.T)},
+            }
+        )
+        for one in (new, data)
+    ]
+    is_one_table = data.n_situations == 1 and data.n_choices == data.n_individuals
+    if is_one_table:  # nothing tells the individuals apart
+        amounts = [one.assign(id="all") for one in amounts]
+    pd.testing.assert_frame_equal(*(one.groupby("id").sum() for one in amounts))
+
+
+@pytest.mark.parametrize("name", ["balanced panel", "cross-section", "shared table"])
+def test_individuals_stand_in_their_order_when_each_is_one(name):
+    model, parameters = model_and_parameters(name)
+    new = redraw(model.choices, parameters, np.random.default_rng(2))
+    assert new.entries.ids.equals(model.choices.entries.ids)
+    assert new.arrangement is model.choices.arrangement
+
+
+def test_a_redrawn_table_with_counts_stays_as_small_as_it_is():
+    case = zoo.case("counts")
+    frame = case.frame.assign(count=case.frame["count"] * 10**7 + 2)
+    model = MixedMultinomialLogit.from_formula(case.formula, frame, **case.keywords)
+    _, parameters = model_and_parameters("counts")
+    new = redraw(model.choices, parameters, np.random.default_rng(3))
+    assert new.n_distinct <= len(frame)
+    mean, variance = moments_of_counts(model.choices, parameters)
+    assert (np.abs(new.counts() - mean) < 5 * np.sqrt(variance)).all()
+
+
+def test_a_person_keeps_the_drawn_class_over_situations():
+    model = zoo.case("balanced panel").model(2)
+    always = Parameters(np.array([[1e4, 0.0, 0.0], [-1e4, 0.0, 0.0]]), np.array([[0.0]]))
+    new = redraw(model.choices, always, np.random.default_rng(4))
+    likes = []
+    for i in range(new.n_distinct):
+        rows = new.entries.row[new.entries.start[i] : new.entries.start[i + 1]]
+        situation = np.searchsorted(new.arrangement.situation_start, rows, side="right") - 1
+        menus = [slice(*new.arrangement.situation_start[[s, s + 1]]) for s in situation]
+        highest = {
+            bool(new.exog[r, 0] == new.exog[m, 0].max()) for r, m in zip(rows, menus, strict=True)
+        }
+        assert len(highest) == 1
+        likes.append(highest.pop())
+    assert 0.1 < np.mean(likes) < 0.9
+
+
+def test_identical_people_with_several_situations_choose_each_for_itself():
+    model, parameters = model_and_parameters("identical people")
+    new = redraw(model.choices, parameters, np.random.default_rng(5))
+    assert new.n_distinct == new.n_individuals == 42
+    assert new.entries.ids.value_counts().to_dict() == {1: 1, 2: 40, 3: 1}
+    histories = {tuple(new.entries.row[2 * i : 2 * i + 2]) for i in range(1, 41)}
+    assert len(histories) > 3
+
+
+def test_redrawing_takes_its_bits_from_the_generator_alone():
+    model, parameters = model_and_parameters("ragged panel")
+    rows = [
+        redraw(model.choices, parameters, np.random.default_rng(seed)).entries.row.tolist()
+        for seed in (6, 6, 7)
+    ]
+    assert rows[0] == rows[1] != rows[2]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_model_reads_redrawn_choices(name):
+    model, parameters = model_and_parameters(name)
+    new = redraw(model.choices, parameters, np.random.default_rng(8))
+    # the mean log-likelihood of what was drawn, by loops over distinct individuals
+    expected = 0.0
+    for i in range(new.n_distinct):
+        odds = np.array([1.0, *np.exp(parameters.gamma @ new.membership[i])])
+        kernel = np.ones(2)
+        for row, count in zip(
+            new.entries.row[new.entries.start[i] : new.entries.start[i + 1]],
+            new.entries.count[new.entries.start[i] : new.entries.start[i + 1]],
+            strict=True,
+        ):
+            begin = new.arrangement.situation_start
+            s = np.searchsorted(begin, row, side="right") - 1
+            menu = new.exog[begin[s] : begin[s + 1]]
+            kernel *= [logit(menu, b)[row - begin[s]] ** count for b in parameters.beta]
+        expected += new.total_weight[i] * np.log(odds @ kernel / odds.sum())
+    found = model.with_choices(new).loglike(parameters.flat())
+    assert found == pytest.approx(expected, rel=1e-12)  # a loop

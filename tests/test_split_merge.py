@@ -136,13 +136,13 @@ def test_excess_variance_of_scores_is_the_variance_of_tastes():
     d = 0.4
     mixed = pd.DataFrame({"low": [-d, 0.0, 0.0], "high": [d, 0.0, 0.0]}, index=TASTES.index)
     likelihood = likelihood_of(panel(3, mixed, n_people=4000), 1)
-    split = split_merge._splits(likelihood, single(pooled_logit(likelihood)[None])[0], 0)
+    split = split_merge.splits(likelihood, single(pooled_logit(likelihood)[None])[0], 0)
     direction = halves(split)
     assert abs(direction[0]) == pytest.approx(d, rel=0.1)  # the approximation is for small d
     assert np.abs(direction[1:]).max() < 0.1
     homogeneous = pd.DataFrame({"all": [0.5, 0.5, 0.0]}, index=TASTES.index)
     likelihood = likelihood_of(panel(4, homogeneous, n_people=4000), 1)
-    split = split_merge._splits(likelihood, single(pooled_logit(likelihood)[None])[0], 0)
+    split = split_merge.splits(likelihood, single(pooled_logit(likelihood)[None])[0], 0)
     assert np.linalg.norm(halves(split)) < np.linalg.norm(direction) / 3
 
 
@@ -150,7 +150,7 @@ def test_a_mixed_class_is_split_into_what_it_mixes():
     likelihood = likelihood_of(panel(5), 3)
     b = TASTES.to_numpy().T
     wrong = single([b[0] + 0.05, b[0] - 0.05, (b[1] + b[2]) / 2])[0]
-    splits = split_merge._splits(likelihood, wrong, 0)
+    splits = split_merge.splits(likelihood, wrong, 0)
     assert splits.beta.shape == (3, 4, 3)  # each class in turn
     apart = splits.beta[2, 3] - splits.beta[2, 2]
     between = b[1] - b[2]
@@ -165,7 +165,7 @@ def test_splits_agree_with_the_loop(name):
     case = zoo.case(name)
     beta, gamma, _ = zoo.random_parameters(case, 2, seed=1)
     likelihood = case.model(2).likelihood()
-    found = split_merge._splits(likelihood, Parameters(beta, gamma), 0)
+    found = split_merge.splits(likelihood, Parameters(beta, gamma), 0)
     for k in range(2):
         mass, information, outer = 0.0, 0.0, 0.0
         for person in case.problem:
@@ -277,8 +277,8 @@ def test_moves_stay_finite_where_classes_have_little_information():
     )
     one = split_merge._Optimum.at(likelihood, run.parameters[0], run.value[0])
     for proposals, n_classes in (
-        (split_merge._splits(likelihood, run.parameters[0], 0), 9),
-        (split_merge._splits(likelihood, run.parameters[0], 1), 9),
+        (split_merge.splits(likelihood, run.parameters[0], 0), 9),
+        (split_merge.splits(likelihood, run.parameters[0], 1), 9),
         (one.shaken(4, rng), 8),
     ):
         assert np.isfinite(likelihood.with_classes(n_classes).expect(proposals).llf).all()

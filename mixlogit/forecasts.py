@@ -1,0 +1,655 @@
+"""What a fit predicts: choices, market shares, elasticities, log-sums, consumer surplus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.special
+from scipy import stats
+
+from mixlogit.columns import as_frame, require_column
+from mixlogit.demand import (
+    ClassSums,
+    Market,
+    Slope,
+    alternative_mass,
+    class_mass,
+    history_log_likelihoods,
+    log_probabilities,
+    mean_log_sums,
+    response_mass,
+    row_probabilities,
+    segment_ratio,
+    surplus,
+)
+from mixlogit.errors import ArgumentError, DataError, did_you_mean, listed, plural, show, verb
+from mixlogit.postestimation import delta_errors, interval_labels, share_intervals
+
+if TYPE_CHECKING:
+    from mixlogit.formula import ChoiceSets
+    from mixlogit.likelihood import Parameters
+    from mixlogit.model import MixedMultinomialLogit
+
+__all__ = ["ForecastResults"]
+
+_PREDICTIONS = ("prob", "class_prob", "linear")
+_MARKET = "market"
+_MOST_ALTERNATIVES = 30
+_NUMBERS_PER_BLOCK = 4_000_000
+# A power of two, so that 1 ± h is exact. The error of the central difference, h² / 6 of the third
+# derivative, and that of round-off, 1e-16 / h, are both about 1e-11.
+_STEP = 2.0**-17
+
+
+class ForecastResults:
+    """Methods of results that predict."""
+
+    model: MixedMultinomialLogit
+    n_classes: int
+
+    if TYPE_CHECKING:
+
+        @property
+        def _parameters(self) -> Parameters: ...
+
+        @property
+        def _posterior(self) -> np.ndarray: ...
+
+        @property
+        def _class_names(self) -> list[str]: ...
+
+        def cov_params(self) -> np.ndarray: ...
+
+    # -- choices -------------------------------------------------------------------------------
+
+    def predict(
+        self, data: Any = None, which: str = "prob", history: Any = None, **ids: Any
+    ) -> pd.Series | pd.DataFrame:
+        """Predict choices on the fitted or on new data.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like, optional
+            New choice sets, with the columns that the formulas and ids name; the choice column is
+            not needed. For a model built from arrays: attributes (R, L). The fitted data if None.
+        which : {"prob", "class_prob", "linear"}
+            "prob": choice probability of each row, averaged over the classes. "class_prob": choice
+            probability under each class. "linear": utility x'beta under each class.
+        history : None, "fitted" or DataFrame
+            How "prob" weights the classes. None: by the probabilities of membership that
+            covariates give. "fitted": by the posterior of each individual, given its choices in
+            the fitted data. A table of past choices, with all columns of the formulas, the ids
+            and the choice column: by the posterior given those choices; the individuals may be
+            new to the model.
+        **ids
+            ``situation``, ``individual`` and ``membership`` (one row per row of the data), for a
+            model built from arrays.
+
+        Returns
+        -------
+        Series or DataFrame
+            In the order and with the index of the rows of the table; rows that are not available
+            have probability 0 and no utility.
+
+        Raises
+        ------
+        ArgumentError
+            ``which`` or ``history`` is not known, or nobody can be told apart by individual ids.
+        DataError
+            An individual of the data has no past choices in ``history``.
+        """
+        if which not in _PREDICTIONS:
+            raise ArgumentError(f"which={which!r} is not one of {', '.join(_PREDICTIONS)}.")
+        if history is not None and which != "prob":
+            raise ArgumentError(
+                f"history weights the classes, and which={which!r} keeps them apart. Leave it out, "
+                "or pass which='prob'."
+            )
+        sets = self.model.choice_sets(data, **ids)
+        order, sizes = sets.arrangement.order, sets.arrangement.sizes
+        beta = self._parameters.beta
+        by_class = np.full((len(sets.index), self.n_classes), np.nan if which == "linear" else 0.0)
+        if which == "linear":
+            by_class[order] = sets.exog @ beta.T
+            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
+        prob = row_probabilities(sets.exog, sets.arrangement.situation_start, beta)
+        if which == "class_prob":
+            by_class[order] = prob
+            return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
+        weight = self._class_weights(sets, history)  # (S, K)
+        mixed = np.zeros(len(sets.index))
+        mixed[order] = np.einsum("rk,rk->r", prob, np.repeat(weight, sizes, axis=0))
+        return pd.Series(mixed, index=sets.index, name="prob")
+
+    def held_out_loglike(self, data: Any) -> pd.Series:
+        """Log-likelihood of choices that the model was not fitted to.
+
+        Parameters
+        ----------
+        data : DataFrame
+            With all columns of the formulas, the ids and the choice column.
+
+        Returns
+        -------
+        Series
+            One value per individual; their sum is the log-likelihood of the data. Individuals
+            need not be those of the fit. Without ids of individuals, one value per chosen row,
+            times its count. Weights are not used.
+
+        Raises
+        ------
+        ArgumentError
+            The model was not built by `from_formula`.
+        """
+        ids, log_joint, frequency = self._read_history(data, "held_out_loglike")
+        log_like = scipy.special.logsumexp(log_joint, axis=1) * frequency
+        return pd.Series(log_like, index=ids, name="loglike")
+
+    def _read_history(self, data: Any, what: str) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+        """Individuals of a table with choices: ids, log joint probabilities (N, K), counts (N,)."""
+        if self.model._is_from_arrays:
+            raise ArgumentError(
+                f"{what} reads choices from a table, and this model was built from arrays. Build "
+                "it with from_formula."
+            )
+        sets, entries = self.model.spec.read(as_frame(data))
+        begin = sets.arrangement.situation_start
+        log_prob, _ = log_probabilities(sets.exog, begin, self._parameters.beta)
+        log_f = history_log_likelihoods(log_prob, entries.row, entries.count, entries.start)
+        first = np.searchsorted(begin, entries.row[entries.start[:-1]], side="right") - 1
+        prior = self.model.market(sets, weighted=False).prior(self._parameters)[first]
+        with np.errstate(divide="ignore"):  # a class that cannot be
+            return entries.ids, np.log(prior) + log_f, entries.frequency
+
+    def _class_weights(self, sets: ChoiceSets, history: Any) -> np.ndarray:
+        """Class probabilities of who faces each situation, (S, K)."""
+        market = self.model.market(sets, weighted=False)
+        if history is None:
+            return market.visits.mean(market.prior(self._parameters))
+        if isinstance(history, str) and history != "fitted":
+            raise ArgumentError(
+                f"history={history!r} is neither None, 'fitted' nor a table of past choices."
+            )
+        is_fitted = isinstance(history, str)
+        if is_fitted and sets.membership is None:
+            return market.visits.mean(self._posterior)
+        columns = self.model.spec.columns
+        if columns.individual is None:
+            raise ArgumentError(
+                "history needs to know who faces which choice set, and the rows that this model "
+                "reads have no ids of individuals. Build it from one long table with individual=."
+            )
+        arrangement = sets.arrangement
+        if arrangement.individual_ids is None:
+            raise ArgumentError(
+                "history needs to know who faces which choice set, and the new data have no ids "
+                f"of individuals. Add the column {columns.individual!r} (individual=, with arrays)."
+            )
+        if is_fitted:
+            known, posterior = self.model.choices.entries.ids, self._posterior
+            source, remedy = "the fitted data", "pass a table of their past choices as history="
+        else:
+            known, log_joint, _ = self._read_history(history, "history")
+            posterior = scipy.special.softmax(log_joint, axis=1)
+            source, remedy = "history", "add their past choices to it"
+        place = known.get_indexer(arrangement.individual_ids)
+        without = np.flatnonzero(place < 0)
+        if len(without):
+            n_without = len(without)
+            raise DataError(
+                f"{n_without:,} of {plural(len(place), 'individual')} of the data "
+                f"{verb(n_without, 'has', 'have')} no choices in {source}; the first is "
+                f"{show(arrangement.individual_ids[without[0]])} (column {columns.individual!r}). "
+                f"Drop {verb(n_without, 'it', 'them')}, {remedy}, or predict without history."
+            )
+        assert arrangement.situation_owner is not None
+        return posterior[place][arrangement.situation_owner]
+
+    # -- market shares -------------------------------------------------------------------------
+
+    def market_shares(
+        self,
+        data: Any = None,
+        scenario: Any = None,
+        alpha: float = 0.05,
+        *,
+        by_class: bool = False,
+        **ids: Any,
+    ) -> pd.DataFrame:
+        """Predicted share of each alternative among all choices.
+
+        The share is the mean over the situations of the probability that the alternative is
+        chosen there, which is 0 where it is not available.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like, optional
+            As for `predict`. In the fitted data a situation counts as the choices made there, each
+            times the sampling and frequency weights of the individual who made it, so that the
+            shares compare with those observed. In new data it counts once, times the weights if
+            the table has the columns of weights that the model was built with.
+        scenario : callable or mapping, optional
+            What is changed in ``data``: a function that returns the changed table, or, by column
+            of the table, a number to multiply by or a function of the column. The same situations
+            must be there before and after; alternatives may come and go. Covariates of membership
+            that are changed shift the classes.
+        alpha : float
+            One minus the confidence level.
+        by_class : bool
+            Whether the shares within each class are wanted too: the mean over the situations,
+            weighted also by the probability that the class faces them.
+        **ids
+            ``situation``, ``alternative`` and others, for a model built from arrays.
+
+        Returns
+        -------
+        DataFrame
+            One row per alternative: "share", "std err" by the delta method, and limits that are
+            symmetric in the log-odds. With a scenario: the shares "base" and "scenario", their
+            "change", and standard error and limits of the change. With ``by_class`` the first
+            level of the index is the segment: "market", "class1", ... An alternative that is in
+            one of two tables only has share 0 in the other.
+
+        Raises
+        ------
+        ArgumentError
+            There are no ids of alternatives, or a scenario without a table.
+        DataError
+            A scenario changes which situations there are.
+        """
+        labels = interval_labels(alpha)
+        segments = self._segments if by_class else self._segments[:1]
+        if scenario is None:
+            sets = self.model.choice_sets(data, **ids)
+            names = self._alternatives(sets)
+            (share,), error = self._shares_of([sets], names, segments)
+            limits = share_intervals(share, error, float(stats.norm.ppf(1 - alpha / 2)))
+            columns = {"share": share, "std err": error, **dict(zip(labels, limits, strict=True))}
+        else:
+            pair = self._pair(data, scenario, ids)
+            names, new = map(self._alternatives, pair)
+            names = names.append(new.difference(names, sort=False))
+            (base, changed), error = self._shares_of(pair, names, segments)
+            columns = {
+                "base": base,
+                "scenario": changed,
+                **_estimates("change", changed - base, error, alpha),
+            }
+        names = names.rename(self.model.spec.columns.alternative or "alternative")
+        index = pd.MultiIndex.from_product(
+            [[self._segment_name(k) for k in segments], names], names=["segment", names.name]
+        )
+        return pd.DataFrame(columns, index=index if by_class else names)
+
+    def _shares_of(
+        self, several: Sequence[ChoiceSets], names: pd.Index, segments: list[int | None]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Shares in one table or two, segment by segment, and errors of the last less the first.
+
+        Returns arrays of shape (1 or 2, segments · J) and (segments · J,).
+        """
+        parameters, covariance = self._parameters, self.cov_params()
+        markets = [self._market(sets, names) for sets in several]
+        shape = (len(segments), len(names))
+        value, error = np.empty((len(markets), *shape)), np.empty(shape)
+        totals = [class_mass(market, parameters) for market in markets]
+        at_once = max(_NUMBERS_PER_BLOCK // len(covariance), 1)
+        for start in range(0, len(names), at_once):
+            part = np.arange(start, min(start + at_once, len(names)))
+            masses = [alternative_mass(market, parameters, part) for market in markets]
+            for i, k in enumerate(segments):
+                gradient = np.zeros((len(part), len(covariance)))
+                for m, (mass, total) in enumerate(zip(masses, totals, strict=True)):
+                    common = markets[m].has_common_prior
+                    value[m, i, part], slope = segment_ratio(mass, total, k, common=common)
+                    gradient = slope - gradient
+                error[i, part] = delta_errors(gradient, covariance)
+        return value.reshape(len(markets), -1), error.ravel()
+
+    # -- elasticities --------------------------------------------------------------------------
+
+    def elasticities(
+        self,
+        attribute: str,
+        data: Any = None,
+        alpha: float = 0.05,
+        *,
+        alternatives: Iterable[Any] | None = None,
+        **ids: Any,
+    ) -> pd.DataFrame:
+        """Direct and cross point elasticities of market shares.
+
+        The per cent by which the share of one alternative changes when the attribute of another,
+        or its own, grows by one per cent in all situations: a mean over the situations, weighted
+        by the probability that the alternative is chosen there (sample enumeration).
+
+        Parameters
+        ----------
+        attribute : str
+            A name in ``exog_names``; or, with ``data``, a numeric column of the table that the
+            utility formula reads. All columns of the design that depend on it then move together,
+            as in ``I(cost / 100)`` or ``C(alt):time``. Their slopes come from the design at 1 ± h
+            times the column, h = 2**-17: exact to round-off (1e-11) where the design is linear or
+            quadratic in the column, and to about 1e-11 elsewhere, as in logarithms.
+            Membership is held fixed.
+        data : DataFrame or array_like, optional
+            As for `market_shares`, with the same weights.
+        alpha : float
+            One minus the confidence level.
+        alternatives : iterable, optional
+            Ids of those that the table is wanted for, at most 30; all by default.
+        **ids
+            ``situation``, ``alternative`` and others, for a model built from arrays.
+
+        Returns
+        -------
+        DataFrame
+            One row per segment ("market", "class1", ...), alternative whose share changes
+            (``share_of``) and alternative whose attribute changes (``change_in``): "elasticity",
+            "std err" by the delta method, and limits. 0 with error 0 where the attribute is 0 in
+            all rows of an alternative; nan where a share is 0, which has no relative change.
+
+        Raises
+        ------
+        ArgumentError
+            There are no ids of alternatives or too many of them, or the attribute is not known.
+        """
+        sets = self.model.choice_sets(data, **ids)
+        names = self._alternatives(sets)
+        slope = self._slope(attribute, data, sets)
+        wanted = self._wanted(alternatives, names)
+        market, parameters = self._market(sets, names), self._parameters
+        mass = alternative_mass(market, parameters, wanted)
+        response = response_mass(market, parameters, slope, wanted)
+        under = ClassSums(mass.value[:, None], mass.beta[:, None], mass.gamma[:, None])
+        n_pairs = len(wanted) ** 2
+        value, error = np.empty((2, self.n_classes + 1, n_pairs))
+        for i, k in enumerate(self._segments):
+            ratio, gradient = segment_ratio(response, under, k, common=market.has_common_prior)
+            value[i] = ratio.ravel()
+            error[i] = delta_errors(gradient.reshape(n_pairs, -1), self.cov_params())
+        segment = [self._segment_name(k) for k in self._segments]
+        index = pd.MultiIndex.from_product(
+            [segment, names[wanted], names[wanted]], names=["segment", "share_of", "change_in"]
+        )
+        columns = _estimates("elasticity", value.ravel(), error.ravel(), alpha)
+        return pd.DataFrame(columns, index=index)
+
+    def _slope(self, attribute: str, data: Any, sets: ChoiceSets) -> Slope:
+        """How the design moves with a column of the design, or of the table."""
+        names, design = list(self.model.choices.exog_names), self.model.spec.utility
+        moved = design.names_reading(attribute) if attribute in design.columns else ()
+        if attribute in names and moved in ((), (attribute,)):
+            column = names.index(attribute)
+            return Slope(np.array([column]), sets.exog[:, [column]])
+        known = [*names, *design.columns]
+        if not moved:
+            raise ArgumentError(
+                f"attribute={attribute!r} is no column of the design, and no column of the table "
+                f"that the utility formula reads.{did_you_mean(attribute, known)} The design has "
+                f"{listed(names)}; the formula reads {listed(design.columns)}."
+            )
+        if data is None:
+            raise ArgumentError(
+                f"The column {attribute!r} of the table enters {plural(len(moved), 'column')} of "
+                f"the design: {listed(moved)}. To move with it, the table is needed: pass data=."
+            )
+        frame = as_frame(data)
+        column = frame[attribute]
+        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            raise ArgumentError(
+                f"The column {attribute!r} holds {column.dtype} values, which cannot grow in "
+                "proportion. An elasticity needs a column of numbers."
+            )
+        above, below = (
+            design.matrix(_changed(frame, {attribute: factor}), order=sets.arrangement.order)
+            for factor in (1 + _STEP, 1 - _STEP)
+        )
+        columns = np.flatnonzero(np.isin(names, moved))
+        return Slope(columns, (above[:, columns] - below[:, columns]) / (2 * _STEP))
+
+    def _wanted(self, alternatives: Iterable[Any] | None, names: pd.Index) -> np.ndarray:
+        """Codes of the alternatives that elasticities are wanted for."""
+        ids = list(names) if alternatives is None else list(alternatives)
+        if len(ids) > _MOST_ALTERNATIVES:
+            raise ArgumentError(
+                f"Elasticities of {len(ids):,} alternatives would be {len(ids) ** 2:,} for each "
+                f"segment. Name at most {_MOST_ALTERNATIVES} in alternatives=[...]."
+            )
+        codes = names.get_indexer(pd.Index(ids, tupleize_cols=False))
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown) or len(set(ids)) < len(ids) or not ids:
+            what = (
+                f"{show(ids[unknown[0]])} is not one" if len(unknown) else "each once, at least one"
+            )
+            raise ArgumentError(
+                f"alternatives must name alternatives of the data: {what}. They are "
+                f"{listed(names)}."
+            )
+        return codes
+
+    # -- log-sums ------------------------------------------------------------------------------
+
+    def logsum(self, data: Any = None, **ids: Any) -> pd.DataFrame:
+        """Log-sum of each choice situation: log of the sum of exp(utility), in utils.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like, optional
+            As for `predict`.
+        **ids
+            ``situation``, ``individual`` and ``membership``, for a model built from arrays.
+
+        Returns
+        -------
+        DataFrame
+            One row per situation, by its id, or by individual and situation where there are
+            individuals. Columns "class1", ..., and "expected", their mean with the probabilities
+            of membership. Utilities have no natural zero: only differences between log-sums of
+            the same class mean anything.
+        """
+        sets = self.model.choice_sets(data, **ids)
+        _, log_sum = log_probabilities(
+            sets.exog, sets.arrangement.situation_start, self._parameters.beta
+        )
+        frame = pd.DataFrame(log_sum, index=self._situations(sets), columns=self._class_names)
+        weight = self._class_weights(sets, None)
+        return frame.assign(expected=np.einsum("sk,sk->s", weight, log_sum))
+
+    def welfare_change(
+        self, cost: str, data: Any, scenario: Any, alpha: float = 0.05, **ids: Any
+    ) -> pd.DataFrame:
+        """Change in consumer surplus per choice situation.
+
+        The change in the log-sum divided by minus the coefficient of cost, averaged over the
+        situations with the weights of `market_shares`, and for a class with the probability that
+        it faces them. Marginal utility of income is taken as constant (Small and Rosen 1981).
+
+        Parameters
+        ----------
+        cost : str
+            Name in ``exog_names`` of the column of the design whose coefficient turns utils into
+            money; the surplus is in units of that column.
+        data : DataFrame
+            Choice sets before the change.
+        scenario : callable or mapping
+            As for `market_shares`. Who belongs to which class stays as before the change.
+        alpha : float
+            One minus the confidence level.
+        **ids
+            For a model built from arrays.
+
+        Returns
+        -------
+        DataFrame
+            Rows "population", "class1", ...; columns "change", "std err" by the delta method,
+            limits, and "note". nan for a class whose coefficient of cost is not negative, and then
+            for the population, with the note "cost ≥ 0": such a class puts no value on money.
+
+        Raises
+        ------
+        ArgumentError
+            ``cost`` is no column of the design, or ``data`` is no table.
+        DataError
+            The scenario changes which situations there are.
+
+        References
+        ----------
+        K. A. Small and H. S. Rosen (1981), Applied welfare economics with discrete choice models,
+        Econometrica 49, 105-130.
+        """
+        names = list(self.model.choices.exog_names)
+        if cost not in names:
+            raise ArgumentError(
+                f"cost={cost!r} is no column of the design.{did_you_mean(cost, names)} Its columns "
+                f"are {listed(names)}."
+            )
+        column, beta = names.index(cost), self._parameters.beta
+        before, after = self._pair(data, scenario, ids)
+        market = self.model.market(before)
+        changed = replace(
+            market, exog=after.exog, situation_start=after.arrangement.situation_start
+        )
+        difference = mean_log_sums(changed, self._parameters) - mean_log_sums(
+            market, self._parameters
+        )
+        gain, total = surplus(difference, beta, column), class_mass(market, self._parameters)
+        change, error = np.empty((2, self.n_classes + 1))
+        for i, k in enumerate(self._segments):
+            change[i], gradient = segment_ratio(gain, total, k, common=market.has_common_prior)
+            error[i] = delta_errors(gradient[None], self.cov_params())[0]
+        wrong = [name for name, b in zip(self._class_names, beta[:, column], strict=True) if b >= 0]
+        notes = [f"cost ≥ 0 in {', '.join(wrong)}" if wrong else ""]
+        notes += ["cost ≥ 0" if name in wrong else "" for name in self._class_names]
+        return pd.DataFrame(
+            {**_estimates("change", change, error, alpha), "note": notes},
+            index=pd.Index(["population", *self._class_names], name="segment"),
+        )
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    @property
+    def _segments(self) -> list[int | None]:
+        """The market, and each class."""
+        return [None, *range(self.n_classes)]
+
+    def _segment_name(self, k: int | None) -> str:
+        """How a segment is called in an index."""
+        return _MARKET if k is None else self._class_names[k]
+
+    def _alternatives(self, sets: ChoiceSets) -> pd.Index:
+        """Ids of the alternatives, which must be there."""
+        ids = sets.arrangement.alternative_ids
+        if ids is None:
+            name = self.model.spec.columns.alternative
+            raise ArgumentError(
+                "The rows have no ids of alternatives to report on. "
+                + (
+                    "Build the model with alternative=, or pass alternative= with new arrays."
+                    if name is None
+                    else f"Add the column {name!r} to the data (alternative=, with arrays)."
+                )
+            )
+        return ids
+
+    def _market(self, sets: ChoiceSets, names: pd.Index) -> Market:
+        """Choice sets with who faces them, and alternatives numbered as in ``names``."""
+        market = self.model.market(sets)
+        code = names.get_indexer(self._alternatives(sets))
+        return replace(market, alternative=code[market.alternative])
+
+    def _pair(self, data: Any, scenario: Any, ids: dict[str, Any]) -> tuple[ChoiceSets, ChoiceSets]:
+        """Choice sets before and after a change of the table."""
+        if not isinstance(data, pd.DataFrame) and (data is None or self.model._is_from_arrays):
+            raise ArgumentError(
+                "A scenario changes columns of a table, and data is "
+                f"{'not given' if data is None else type(data).__name__}. Pass the choice sets "
+                "before the change as a DataFrame in data=."
+            )
+        frame = as_frame(data)
+        before = self.model.choice_sets(frame, **ids)
+        if isinstance(scenario, Mapping):
+            read = self._columns_read()
+            for name in scenario:
+                require_column(frame, name, "scenario column ")
+                if name not in read:
+                    raise ArgumentError(
+                        f"The scenario changes column {name!r}, which the model does not read; it "
+                        f"reads {listed(read)}."
+                    )
+            changed = _changed(frame, scenario)
+        elif callable(scenario):
+            changed = as_frame(scenario(frame.copy()), "what the scenario returns")
+        else:
+            raise ArgumentError(
+                f"scenario must be a function of the table or a mapping by column, not "
+                f"{type(scenario).__name__}."
+            )
+        after = self.model.choice_sets(changed, **ids)
+        old, new = self._situations(before), self._situations(after)
+        if not old.equals(new):
+            lost, added = len(old.difference(new)), len(new.difference(old))
+            raise DataError(
+                f"The scenario leaves out {plural(lost, 'choice situation')} and adds {added:,}. "
+                "The same situations must be there before and after; change their rows only."
+            )
+        return before, after
+
+    def _columns_read(self) -> list[Any]:
+        """Columns of a table that predictions depend on."""
+        spec = self.model.spec
+        gate = () if spec.membership is None else spec.membership.columns
+        other = [spec.columns.availability, spec.columns.weights, spec.columns.freq_weights]
+        return [
+            *dict.fromkeys([*spec.utility.columns, *gate, *(c for c in other if c is not None)])
+        ]
+
+    def _situations(self, sets: ChoiceSets) -> pd.Index:
+        """Labels of the situations."""
+        arrangement, columns = sets.arrangement, self.model.spec.columns
+        name = columns.situation or "situation"
+        if arrangement.situation_owner is None or arrangement.individual_ids is None:
+            return arrangement.situation_ids.rename(name)
+        owner = arrangement.individual_ids[arrangement.situation_owner]
+        return pd.MultiIndex.from_arrays(
+            [owner, arrangement.situation_ids], names=[columns.individual or "individual", name]
+        )
+
+
+def _estimates(
+    name: str, value: np.ndarray, error: np.ndarray, alpha: float
+) -> dict[str, np.ndarray]:
+    """Columns of a table of estimates: value, standard error, symmetric limits."""
+    lower, upper = interval_labels(alpha)
+    reach = float(stats.norm.ppf(1 - alpha / 2)) * error
+    return {name: value, "std err": error, lower: value - reach, upper: value + reach}
+
+
+def _changed(frame: pd.DataFrame, scenario: Mapping[Any, Any]) -> pd.DataFrame:
+    """A table with some columns multiplied or replaced."""
+    changed = frame.copy(deep=False)
+    for name, change in scenario.items():
+        changed[name] = _applied(change, frame[name])
+    return changed
+
+
+def _applied(change: float | Callable[[pd.Series], Any], column: pd.Series) -> Any:
+    """A column times a number, or what a function makes of it."""
+    if callable(change):
+        return change(column.copy())
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if isinstance(change, bool) or not isinstance(change, (int, float, np.number)):
+        raise ArgumentError(
+            f"The scenario for column {column.name!r} must be a number to multiply by or a "
+            f"function of the column, not {type(change).__name__}."
+        )
+    if not is_number:
+        raise ArgumentError(
+            f"The scenario multiplies column {column.name!r}, which holds {column.dtype} values. "
+            "Pass a function of the column instead."
+        )
+    return column * change

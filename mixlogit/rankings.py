@@ -1,0 +1,395 @@
+"""Rankings and best–worst answers as choices: one choice situation for each pick."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
+
+from mixlogit.arrangement import Arrangement, arrange, row_label
+from mixlogit.columns import (
+    Columns,
+    as_frame,
+    as_numbers,
+    is_whole,
+    read_counts,
+    require_column,
+)
+from mixlogit.errors import ArgumentError, DataError, plural, show, verb
+
+__all__ = ["best_worst", "explode_ranks"]
+
+SITUATION_NAME = "choice_situation"
+
+
+def explode_ranks(
+    data: Any,
+    rank: Hashable,
+    situation: Hashable,
+    *,
+    individual: Hashable | None = None,
+    alternative: Hashable | None = None,
+    depth: int | None = None,
+    name: Hashable = "choice",
+    situation_name: Hashable = SITUATION_NAME,
+    stage_name: Hashable = "stage",
+) -> pd.DataFrame:
+    """Turn rankings into choices: the best of all, the second of the rest, and so on.
+
+    Under the rank-ordered (exploded) logit, the probability of a ranking is that of these choices,
+    made independently given the class. All choices from one ranking are by the same individual:
+    without a column of individuals, pass ``individual=`` the original situations to the model.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row per situation and available alternative. It is not modified.
+    rank : column name
+        Ranks within situations: 1 for the best, 2 for the second, and so on, without ties or
+        gaps. Alternatives that were not ranked have a missing value, and come after all that were,
+        in an order that is not known: they are available in every choice and never chosen.
+    situation, individual, alternative : column name, optional
+        Columns of ids; the situation is required. A situation id may be used again by another
+        individual. Alternatives are used to find duplicates and in messages.
+    depth : int, optional
+        Use the ranks 1 to ``depth`` only; all if None. Lower ranks are thought to be less
+        reliable (Chapman and Staelin 1982).
+    name : column name
+        New column of 0/1: 1 for the row that was picked.
+    situation_name : column name
+        New column of ids of the choice situations: 1, 2, ... over the whole table, so that none
+        is used twice, neither within nor between individuals.
+    stage_name : column name
+        New column with the place that the choice is for: 1 for the choice of the best.
+
+    Returns
+    -------
+    DataFrame
+        One row per choice situation and alternative that is left there, with all columns of the
+        table and the three new ones. A ranking of all of J alternatives makes J − 1 choice
+        situations, down to one of two alternatives; one of the m < J best makes m; a situation
+        with one alternative makes one, which carries no information. Situations stand in the
+        order in which they begin in the table, their stages in order, and rows within them as in
+        the table; a row keeps its label, so labels of the index repeat.
+
+    Raises
+    ------
+    ColumnError
+        A column is not in the table.
+    DataError
+        A rank is no whole number of at least 1; a situation has ties, gaps or no ranks.
+    ArgumentError
+        ``depth`` is no whole number of at least 1, or a new column has the name of another.
+
+    References
+    ----------
+    S. Beggs, S. Cardell and J. Hausman (1981), Assessing the potential demand for electric cars,
+    Journal of Econometrics 17, 1–19.
+
+    R. G. Chapman and R. Staelin (1982), Exploiting rank ordered choice set data within the
+    stochastic utility model, Journal of Marketing Research 19, 288–301.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mixlogit import explode_ranks
+    >>> table = pd.DataFrame({"who": 7, "car": ["petrol", "diesel", "electric"], "rank": [2, 3, 1]})
+    >>> explode_ranks(table, "rank", "who", alternative="car")
+       who       car  rank  choice  choice_situation  stage
+    0    7    petrol     2       0                 1      1
+    1    7    diesel     3       0                 1      1
+    2    7  electric     1       1                 1      1
+    0    7    petrol     2       1                 2      2
+    1    7    diesel     3       0                 2      2
+    """
+    frame = as_frame(data)
+    require_column(frame, rank, "rank=")
+    _refuse_taken(frame, name=name, situation_name=situation_name, stage_name=stage_name)
+    is_integer = isinstance(depth, (int, np.integer)) and not isinstance(depth, bool)
+    if depth is not None and not (is_integer and depth >= 1):
+        raise ArgumentError(
+            f"depth={depth!r} must be a whole number of at least 1, or None to use all ranks."
+        )
+    arrangement = _arranged(frame, situation, individual, alternative)
+    ranks = _read_ranks(frame[rank], arrangement, rank)  # (R,), inf where not ranked
+    start, sizes = arrangement.situation_start[:-1], arrangement.sizes
+    n_ranked = np.add.reduceat(np.isfinite(ranks), start, dtype=np.intp)
+    # the last alternative that is left is no choice, unless there never was another
+    n_stages = np.minimum(n_ranked, np.maximum(sizes - 1, 1))
+    if depth is not None:
+        n_stages = np.minimum(n_stages, depth)
+    n_sets = np.minimum(ranks, np.repeat(n_stages, sizes)).astype(np.intp)
+    row = np.repeat(np.arange(len(ranks)), n_sets)
+    stage = np.arange(len(row)) - np.repeat(np.cumsum(n_sets) - n_sets, n_sets) + 1
+    row, stage, numbers = _laid_out(arrangement, row, stage)
+    new = {name: (stage == ranks[row]).astype(int), situation_name: numbers, stage_name: stage}
+    return _with_columns(frame.iloc[arrangement.order[row]], new)
+
+
+def best_worst(
+    data: Any,
+    best: Hashable,
+    worst: Hashable,
+    situation: Hashable,
+    attributes: Sequence[Hashable],
+    *,
+    individual: Hashable | None = None,
+    alternative: Hashable | None = None,
+    name: Hashable = "choice",
+    situation_name: Hashable = SITUATION_NAME,
+    role_name: Hashable = "role",
+) -> pd.DataFrame:
+    """Turn best–worst answers into choices: the best of all, then the worst of the rest.
+
+    In the sequential best–worst logit, the best alternative b of a set is chosen with
+    probability exp(v_b) / sum_j exp(v_j), and the worst of the rest, w, with probability
+    exp(−v_w) / sum_{j ≠ b} exp(−v_j). With the attributes negated, the second is a logit with the
+    same tastes as the first. Both choices are by the same individual: without a column of
+    individuals, pass ``individual=`` the original situations to the model.
+
+    Parameters
+    ----------
+    data : DataFrame
+        One row per situation and available alternative. It is not modified.
+    best, worst : column name
+        Columns of 0/1, each with exactly one 1 per situation. One column of 1 for best, −1 for
+        worst and 0 makes both: ``data.assign(best=data["bw"] == 1, worst=data["bw"] == -1)``.
+    situation : column name
+        Ids of situations. An id may be used again by another individual.
+    attributes : sequence of column names
+        Every column that enters the utility, all of numbers. The formula of the model must be
+        linear in them: logarithms, squares and products are made as columns of the table first,
+        and listed here, and so are constants of alternatives, as columns of 0/1. A formula with
+        ``C(alternative)`` or ``np.log(cost)`` would not be negated where the worst is chosen.
+    individual, alternative : column name, optional
+        Columns of ids. Alternatives are used to find duplicates and in messages.
+    name : column name
+        New column of 0/1: 1 for the row that was picked.
+    situation_name : column name
+        New column of ids of the choice situations: 1, 2, ... over the whole table, so that none
+        is used twice, neither within nor between individuals.
+    role_name : column name
+        New column that says what was asked in the choice situation: ``"best"`` or ``"worst"``.
+
+    Returns
+    -------
+    DataFrame
+        One row per choice situation and alternative that is left there, with all columns of the
+        table and the three new ones; the attributes are floats, negated where the worst is
+        chosen. Where there are two alternatives, the worst is no choice, and there is a situation
+        of the best alone. Situations stand in the order in which they begin in the table, best
+        before worst, and rows within them as in the table; a row keeps its label, so labels of
+        the index repeat.
+
+    Raises
+    ------
+    ColumnError
+        A column is not in the table.
+    DataError
+        An attribute is not numeric; a situation does not have one best and one worst alternative,
+        or they are the same.
+    ArgumentError
+        ``attributes`` is no list of columns or names one with another part, or a new column has
+        the name of another.
+
+    References
+    ----------
+    A. A. J. Marley and J. J. Louviere (2005), Some probabilistic models of best, worst, and
+    best–worst choices, Journal of Mathematical Psychology 49, 464–480.
+
+    J. J. Louviere, T. N. Flynn and A. A. J. Marley (2015), Best-Worst Scaling: Theory, Methods and
+    Applications, Cambridge University Press.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from mixlogit import best_worst
+    >>> table = pd.DataFrame(
+    ...     {"task": 1, "top": [0, 1, 0], "bottom": [1, 0, 0], "cost": [9.0, 2.0, 5.0]}
+    ... )
+    >>> best_worst(table, "top", "bottom", "task", ["cost"])
+       task  top  bottom  cost  choice  choice_situation   role
+    0     1    0       1   9.0       0                 1   best
+    1     1    1       0   2.0       1                 1   best
+    2     1    0       0   5.0       0                 1   best
+    0     1    0       1  -9.0       1                 2  worst
+    2     1    0       0  -5.0       0                 2  worst
+    """
+    frame = as_frame(data)
+    require_column(frame, best, "best=")
+    require_column(frame, worst, "worst=")
+    _refuse_taken(frame, name=name, situation_name=situation_name, role_name=role_name)
+    parts = {
+        "best": best,
+        "worst": worst,
+        "situation": situation,
+        "individual": individual,
+        "alternative": alternative,
+    }
+    arrangement = _arranged(frame, situation, individual, alternative)
+    values = _read_attributes(frame, attributes, parts)
+    is_best = read_counts(frame[best], arrangement, "one", str(best)) > 0
+    is_worst = read_counts(frame[worst], arrangement, "one", str(worst)) > 0
+    _refuse_same_row(is_best & is_worst, arrangement, best, worst)
+    rest = np.flatnonzero(~is_best & np.repeat(arrangement.sizes > 2, arrangement.sizes))
+    row = np.append(np.arange(len(is_best)), rest)
+    stage = np.repeat([1, 2], [len(is_best), len(rest)])
+    row, stage, numbers = _laid_out(arrangement, row, stage)
+    of_worst = stage == 2
+    place = arrangement.order[row]
+    negated = {
+        column: np.where(of_worst, 0.0 - amount[place], amount[place])  # 0 stays 0, not -0
+        for column, amount in values.items()
+    }
+    new = {
+        name: np.where(of_worst, is_worst[row], is_best[row]).astype(int),
+        situation_name: numbers,
+        role_name: np.where(of_worst, "worst", "best").astype(object),
+    }
+    return _with_columns(frame.iloc[place], negated | new)
+
+
+def _arranged(
+    frame: pd.DataFrame,
+    situation: Hashable,
+    individual: Hashable | None,
+    alternative: Hashable | None,
+) -> Arrangement:
+    """Rows by situation."""
+    if situation is None:
+        raise ArgumentError("situation=None: name the column that says which rows form one set.")
+    columns = Columns(situation, individual, alternative)
+    columns.check(frame)
+    return arrange(len(frame), **columns.ids(frame))
+
+
+def _refuse_taken(frame: pd.DataFrame, **new: Hashable) -> None:
+    """Raise if a new column has the name of one of the table, or of another new one."""
+    taken: dict[Hashable, str] = dict.fromkeys(frame.columns, "a column of the table")
+    for role, name in new.items():
+        if name in taken:
+            raise ArgumentError(
+                f"{role}={name!r} is the name of {taken[name]} already, and nothing is "
+                f"overwritten. Pass another {role}=, or rename that column."
+            )
+        taken[name] = f"the column {role}="
+
+
+def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable) -> np.ndarray:
+    """Ranks of the sorted rows, (R,), infinite where a row is not ranked."""
+    what = f"the rank column {name!r}"
+    ranks = as_numbers(values, what, "Use 1 for the best, 2 for the second, and so on.")
+    is_ranked = ~np.isnan(ranks)
+    bad = np.flatnonzero(is_ranked & ~is_whole(ranks, at_least=1))
+    if len(bad):
+        raise DataError(
+            f"{plural(len(bad), 'value')} of {what} "
+            f"{verb(len(bad), 'is no whole number', 'are no whole numbers')} of at least 1; the "
+            f"first is {ranks[bad[0]]} in {row_label(bad[0])}. Use 1 for the best, 2 for the "
+            "second, and so on, and a missing value where there is no rank."
+        )
+    ranks = np.where(is_ranked, ranks, np.inf)[arrangement.order]
+    situation = np.repeat(np.arange(arrangement.n_situations), arrangement.sizes)
+    by_rank = np.lexsort((ranks, situation))
+    place = np.arange(len(ranks)) - np.repeat(arrangement.situation_start[:-1], arrangement.sizes)
+    ordered, ranked = ranks[by_rank], np.isfinite(ranks[by_rank])
+    is_tie = np.append(False, ordered[1:] == ordered[:-1]) & ranked & (place > 0)
+    ties = np.flatnonzero(is_tie)
+    if len(ties):
+        n_situations = len(np.unique(situation[ties]))
+        first = ties[0]
+        raise DataError(
+            f"{n_situations:,} of {plural(arrangement.n_situations, 'situation')} "
+            f"{verb(n_situations, 'has', 'have')} ties in {what}; the first is situation "
+            f"{arrangement.situation_label(situation[first])}, where rank {ordered[first]:g} is "
+            f"given to {arrangement.alternative_of(by_rank[first - 1])} and "
+            f"{arrangement.alternative_of(by_rank[first])}. Break the ties, or, where "
+            "alternatives share the last place, give them a missing rank."
+        )
+    gaps = np.flatnonzero((ordered != place + 1) & ranked)
+    if len(gaps):
+        n_situations = len(np.unique(situation[gaps]))
+        first = gaps[0]
+        raise DataError(
+            f"{n_situations:,} of {plural(arrangement.n_situations, 'situation')} "
+            f"{verb(n_situations, 'has', 'have')} gaps in {what}; the first is situation "
+            f"{arrangement.situation_label(situation[first])}, which has rank {ordered[first]:g} "
+            f"but no rank {place[first] + 1}. Rank within situations from 1 on; where it is not "
+            "known what stands in the gap, make the ranks below it missing."
+        )
+    empty = np.flatnonzero(~ranked[arrangement.situation_start[:-1]])
+    if len(empty):
+        raise DataError(
+            f"{len(empty):,} of {plural(arrangement.n_situations, 'situation')} "
+            f"{verb(len(empty), 'has', 'have')} no rank in column {name!r}; the first is situation "
+            f"{arrangement.situation_label(empty[0])}. Drop those situations."
+        )
+    return ranks
+
+
+def _read_attributes(
+    frame: pd.DataFrame, attributes: Any, parts: dict[str, Hashable | None]
+) -> dict[Hashable, np.ndarray]:
+    """Attributes as floats, in the user's order of rows."""
+    if isinstance(attributes, (str, bytes)) or not isinstance(attributes, Iterable):
+        raise ArgumentError(
+            f"attributes={attributes!r} must be a list of columns, such as ['cost', 'time']."
+        )
+    values = {}
+    for attribute in attributes:
+        require_column(frame, attribute, "attributes=")
+        for role, name in parts.items():
+            if name is not None and name == attribute:
+                raise ArgumentError(
+                    f"The column {attribute!r} cannot be negated as an attribute, because it is "
+                    f"also passed as {role}=. Copy it under another name, or leave it out."
+                )
+        column = frame[attribute]
+        is_number = is_numeric_dtype(column) or is_bool_dtype(column)
+        if not is_number or is_complex_dtype(column):
+            raise DataError(
+                f"Attribute {attribute!r} does not hold numbers, so it cannot be negated; its "
+                f"first value is {show(column.iloc[0])}. Make columns of 0/1 of its categories "
+                "first, as pandas.get_dummies does, or numbers with pandas.to_numeric."
+            )
+        values[attribute] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not values:
+        raise ArgumentError("attributes is empty. List every column that enters the utility.")
+    return values
+
+
+def _refuse_same_row(
+    is_both: np.ndarray, arrangement: Arrangement, best: Hashable, worst: Hashable
+) -> None:
+    """Raise where one alternative is best and worst."""
+    row = np.flatnonzero(is_both)
+    if len(row):
+        raise DataError(
+            f"{len(row):,} of {plural(arrangement.n_situations, 'choice situation')} "
+            f"{verb(len(row), 'has', 'have')} the same row as best and worst; the first is "
+            f"situation {arrangement.situation_of(row[0])}, {arrangement.alternative_of(row[0])}. "
+            f"Check the columns {best!r} and {worst!r}, or drop those situations."
+        )
+
+
+def _laid_out(
+    arrangement: Arrangement, row: np.ndarray, stage: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and stages in the order of the user's table, and a number from 1 on for each set."""
+    begin = np.minimum.reduceat(arrangement.order, arrangement.situation_start[:-1])
+    begin_of_row = np.repeat(begin, arrangement.sizes)[row]  # a situation by its first row
+    by = np.lexsort((arrangement.order[row], stage, begin_of_row))
+    row, stage, begin_of_row = row[by], stage[by], begin_of_row[by]
+    is_next = (np.diff(begin_of_row) != 0) | (np.diff(stage) != 0)
+    return row, stage, np.append(1, 1 + np.cumsum(is_next))
+
+
+def _with_columns(rows: pd.DataFrame, new: dict[Hashable, np.ndarray]) -> pd.DataFrame:
+    """A copy of some rows with columns replaced or put at the end."""
+    out = rows.copy()
+    for name, values in new.items():
+        out[name] = values
+    return out

@@ -1,0 +1,274 @@
+"""Willingness to pay and tastes of the population. Pure functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+
+from mixlogit.membership import with_base
+
+__all__ = [
+    "FiellerSet",
+    "PopulationTastes",
+    "class_wtp",
+    "draw_parameters",
+    "fieller",
+    "individual_tastes",
+    "population_tastes",
+    "shares_of_logits",
+    "wtp_gradient",
+]
+
+_NUMBERS_PER_BLOCK = 1_000_000
+
+
+def class_wtp(beta: np.ndarray, attribute: int, cost: int) -> np.ndarray:
+    """Willingness to pay by class, −beta_attribute / beta_cost.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (..., K, L)
+        Tastes.
+    attribute, cost : int
+        Positions among the L attributes.
+
+    Returns
+    -------
+    ndarray, shape (..., K)
+        Units of cost per unit of the attribute; nan where the coefficient of cost is 0.
+    """
+    price = beta[..., cost]
+    return -beta[..., attribute] / np.where(price == 0, np.nan, price)
+
+
+def wtp_gradient(
+    beta: np.ndarray, attribute: int, cost: int, shares: np.ndarray, share_slope: np.ndarray
+) -> np.ndarray:
+    """Derivative of the willingness to pay of the classes and of the population.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (K, L)
+    attribute, cost : int
+    shares : ndarray, shape (K,)
+    share_slope : ndarray, shape (K, (K − 1) Q)
+        Derivative of the shares with respect to the membership logits.
+
+    Returns
+    -------
+    ndarray, shape (K + 1, D)
+        With respect to the flat vector of parameters; the population is last. A row has a nan
+        where the willingness to pay is nan.
+    """
+    n_classes, n_attributes = beta.shape
+    wtp = class_wtp(beta, attribute, cost)  # (K,)
+    price = np.where(beta[:, cost] == 0, np.nan, beta[:, cost])
+    own = np.arange(n_classes)
+    tastes = np.zeros((n_classes, n_classes, n_attributes))
+    tastes[own, own, attribute] = -1 / price
+    tastes[own, own, cost] = -wtp / price
+    by_taste = tastes.reshape(n_classes, -1)  # (K, K L)
+    return np.vstack(
+        [
+            np.hstack([by_taste, np.zeros_like(share_slope)]),
+            np.concatenate([shares @ by_taste, wtp @ share_slope]),
+        ]
+    )
+
+
+def shares_of_logits(gamma: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Class shares of the population under many membership logits.
+
+    Parameters
+    ----------
+    gamma : ndarray, shape (G, K − 1, Q)
+    z : ndarray, shape (N, Q)
+        Membership covariates.
+    weight : ndarray, shape (N,)
+
+    Returns
+    -------
+    ndarray, shape (G, K)
+        Mean class probabilities, weighted.
+    """
+    kinds, kind = np.unique(z, axis=0, return_inverse=True)  # covariates are often few levels
+    share = np.bincount(kind.ravel(), weights=weight) / weight.sum()
+    out = np.empty((len(gamma), gamma.shape[1] + 1))
+    size = max(1, _NUMBERS_PER_BLOCK // (len(kinds) * out.shape[1]))
+    for first in range(0, len(gamma), size):
+        block = slice(first, first + size)
+        prior = scipy.special.softmax(with_base(gamma[block]) @ kinds.T, axis=1)  # (g, K, kinds)
+        out[block] = prior @ share
+    return out
+
+
+def draw_parameters(
+    params: np.ndarray,
+    covariance: np.ndarray,
+    n_draws: int,
+    rng: int | np.random.Generator | None = 0,
+) -> np.ndarray:
+    """Draws from the normal distribution of the estimates.
+
+    The standard normals are multiplied by the symmetric root of the correlation matrix. It exists
+    where coefficients are tied or fixed and, other than a factor made of eigenvectors, it does
+    not depend on their signs or order.
+
+    Parameters
+    ----------
+    params : ndarray, shape (D,)
+    covariance : ndarray, shape (D, D)
+        Positive semi-definite. Parameters whose rows are nan stay at their estimates.
+    n_draws : int
+    rng : int, Generator or None
+
+    Returns
+    -------
+    ndarray, shape (n_draws, D)
+    """
+    known = np.nan_to_num(covariance)
+    std_err = np.sqrt(np.maximum(np.diag(known), 0.0))
+    unit = np.divide(1.0, std_err, out=np.zeros_like(std_err), where=std_err > 0)
+    value, vector = np.linalg.eigh(known * np.outer(unit, unit))
+    value[value <= len(value) * np.finfo(float).eps * value[-1:]] = 0.0  # ties, up to round-off
+    root = (vector * np.sqrt(value)) @ vector.T
+    draws = np.random.default_rng(rng).standard_normal((n_draws, len(params))) @ root
+    draws *= std_err
+    draws += params
+    return draws
+
+
+@dataclass(frozen=True)
+class FiellerSet:
+    """Confidence set of ratios −a / c.
+
+    Parameters
+    ----------
+    lower, upper : ndarray, shape (K,)
+        Limits; infinite where the set is unbounded, nan where variances are.
+    outside : ndarray, shape (K, 2)
+        Ends of the interval that an unbounded set leaves out; nan where it leaves out none or
+        a half line, or is bounded.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    outside: np.ndarray
+
+
+def fieller(
+    numerator: np.ndarray, denominator: np.ndarray, covariance: np.ndarray, quantile: float
+) -> FiellerSet:
+    """Confidence set of −a / c by Fieller's theorem: the values w at which a + w c may be 0.
+
+    Parameters
+    ----------
+    numerator, denominator : ndarray, shape (K,)
+        Estimates of a and c.
+    covariance : ndarray, shape (K, 2, 2)
+        Of each pair (a, c).
+    quantile : float
+        Of the standard normal: w is in the set if |a + w c| is at most this many standard errors.
+
+    Returns
+    -------
+    FiellerSet
+
+    References
+    ----------
+    E. C. Fieller (1954), Some problems in interval estimation, JRSS B 16, 175–185.
+    """
+    critical = quantile**2 * covariance
+    square = denominator**2 - critical[:, 1, 1]  # square w² + 2 cross w + constant ≤ 0
+    cross = numerator * denominator - critical[:, 0, 1]
+    constant = numerator**2 - critical[:, 0, 0]
+    discriminant = cross**2 - square * constant
+    is_bounded, is_unbounded = square > 0, square <= 0  # neither where variances are nan
+    with np.errstate(divide="ignore", invalid="ignore"):  # where these ends are not used
+        reach = np.sqrt(np.where(is_bounded, np.maximum(discriminant, 0.0), discriminant))
+        ends = np.stack([(-cross - reach) / square, (-cross + reach) / square], axis=1)
+    low, high = np.sort(ends, axis=1).T
+    lower = np.where(is_bounded, low, np.where(is_unbounded, -np.inf, np.nan))
+    upper = np.where(is_bounded, high, np.where(is_unbounded, np.inf, np.nan))
+    return FiellerSet(
+        lower, upper, np.where((square < 0)[:, None], np.stack([low, high], axis=1), np.nan)
+    )
+
+
+@dataclass(frozen=True)
+class PopulationTastes:
+    """Moments of the distribution of tastes over the classes, with their derivatives.
+
+    Parameters
+    ----------
+    mean, std : ndarray, shape (L,)
+    cov : ndarray, shape (L, L)
+    mean_gradient, std_gradient : ndarray, shape (L, D)
+        With respect to the flat vector of parameters. nan for a standard deviation of 0, which
+        has no derivative.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    cov: np.ndarray
+    mean_gradient: np.ndarray
+    std_gradient: np.ndarray
+
+
+def population_tastes(
+    beta: np.ndarray, shares: np.ndarray, share_slope: np.ndarray
+) -> PopulationTastes:
+    """Mean and covariance of tastes in the population.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (K, L)
+    shares : ndarray, shape (K,)
+    share_slope : ndarray, shape (K, (K − 1) Q)
+        Derivative of the shares with respect to the membership logits.
+
+    Returns
+    -------
+    PopulationTastes
+    """
+    n_attributes = beta.shape[1]
+    apart = beta - beta[0]  # from class 1, so that a common coefficient has a spread of exactly 0
+    shift = shares @ apart
+    centred = apart - shift  # (K, L)
+    cov = (centred.T * shares) @ centred
+    std = np.sqrt(np.diag(cov))
+    diagonal = np.eye(n_attributes)
+    by_taste = np.einsum("k,lm->lkm", shares, diagonal).reshape(n_attributes, -1)
+    spread_by_taste = np.einsum("k,kl,lm->lkm", shares, centred, diagonal)
+    half_variance = np.hstack(
+        [spread_by_taste.reshape(n_attributes, -1), 0.5 * (centred**2).T @ share_slope]
+    )
+    return PopulationTastes(
+        mean=beta[0] + shift,
+        std=std,
+        cov=cov,
+        mean_gradient=np.hstack([by_taste, centred.T @ share_slope]),
+        std_gradient=half_variance / np.where(std > 0, std, np.nan)[:, None],
+    )
+
+
+def individual_tastes(beta: np.ndarray, posterior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior mean and standard deviation of the tastes of each individual.
+
+    Parameters
+    ----------
+    beta : ndarray, shape (K, L)
+    posterior : ndarray, shape (N, K)
+
+    Returns
+    -------
+    mean, std : ndarray, shape (N, L)
+    """
+    apart = beta - beta[0]
+    shift = posterior @ apart  # (N, L)
+    variance = np.zeros_like(shift)
+    for weight, taste in zip(posterior.T, apart, strict=True):
+        variance += weight[:, None] * (taste - shift) ** 2
+    return beta[0] + shift, np.sqrt(variance)

@@ -1,0 +1,496 @@
+"""Common, fixed, tied and signed coefficients: the algebra, the optimum, its errors, messages."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import oracle
+import pandas as pd
+import pytest
+import simulated
+import zoo
+from conftest import ELECTRICITY, electricity_model, fitted
+from scipy import optimize
+
+from mixlogit import MixedMultinomialLogit, datasets
+from mixlogit.constraints import Restrictions
+from mixlogit.em import expectation_maximisation
+from mixlogit.errors import ArgumentError
+from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.logit import ChoiceTable
+
+NAMES = ["class1.a", "class1.b", "class2.a", "class2.b", "class2._membership.Intercept"]
+
+
+def constraints_of(common=(), linear=(), signs=None):
+    return Restrictions.of(common, linear, signs).on(NAMES, ["a", "b"], 2)
+
+
+@functools.cache
+def survey() -> pd.DataFrame:
+    """The first 120 people of the electricity survey."""
+    return datasets.load("electricity").data.query("person <= 120")
+
+
+def model(n_classes: int = 2, **restrictions) -> MixedMultinomialLogit:
+    return MixedMultinomialLogit.from_formula(
+        ELECTRICITY,
+        survey(),
+        n_classes,
+        situation="situation",
+        individual="person",
+        alternative="alt",
+        **restrictions,
+    )
+
+
+RESTRICTIONS = {
+    "common": {"common": ["pf", "tod"]},
+    "fixed": {"constraints": "class1.pf = 0"},
+    "tied": {"constraints": ["class1.cl = class2.cl", "class1.loc = 2 * class2.wk"]},
+    "equal shares": {"constraints": "class2._membership.Intercept = 0"},
+    "sign that binds": {"signs": {"loc": "-"}},
+    "sign that does not bind": {"signs": {"loc": "+"}},
+    "sign of one class": {"signs": {"class2.cl": "+"}},
+    "together": {"common": "seas", "constraints": "class1.cl = -0.1", "signs": {"wk": "-"}},
+}
+
+
+@functools.cache
+def fit_with(name: str):
+    return model(**RESTRICTIONS[name]).fit()
+
+
+def stated(name: str, names: list[str]) -> list[dict]:
+    """The same restrictions written out by hand for scipy."""
+    place = {own: i for i, own in enumerate(names)}
+
+    def equal(function):
+        return {"type": "eq", "fun": function}
+
+    def at_least_0(function):
+        return {"type": "ineq", "fun": function}
+
+    one, two = (lambda x, own=own: x[place[own]] for own in ("class1.pf", "class2.pf"))
+    return {
+        "common": [
+            equal(lambda x: one(x) - two(x)),
+            equal(lambda x: x[place["class1.tod"]] - x[place["class2.tod"]]),
+        ],
+        "fixed": [equal(one)],
+        "tied": [
+            equal(lambda x: x[place["class1.cl"]] - x[place["class2.cl"]]),
+            equal(lambda x: x[place["class1.loc"]] - 2 * x[place["class2.wk"]]),
+        ],
+        "equal shares": [equal(lambda x: x[-1])],
+        "sign that binds": [at_least_0(lambda x, k=k: -x[place[f"class{k}.loc"]]) for k in (1, 2)],
+        "sign that does not bind": [
+            at_least_0(lambda x, k=k: x[place[f"class{k}.loc"]]) for k in (1, 2)
+        ],
+        "sign of one class": [at_least_0(lambda x: x[place["class2.cl"]])],
+        "together": [
+            equal(lambda x: x[place["class1.seas"]] - x[place["class2.seas"]]),
+            equal(lambda x: x[place["class1.cl"]] + 0.1),
+            *[at_least_0(lambda x, k=k: -x[place[f"class{k}.wk"]]) for k in (1, 2)],
+        ],
+    }[name]
+
+
+# -- algebra -----------------------------------------------------------------------------------
+
+
+def test_full_vectors_satisfy_every_equation():
+    constraints = constraints_of("b", ["class1.a = 3", "class2._membership.Intercept = 2*class2.b"])
+    phi = np.random.default_rng(0).standard_normal((4, constraints.n_free))
+    a1, b1, _, b2, gate = constraints.full(phi).T
+    np.testing.assert_array_equal(a1, 3.0)
+    np.testing.assert_array_equal(b1, b2)
+    np.testing.assert_allclose(gate, 2 * b2, rtol=1e-15)  # one rounding
+    assert constraints.n_free == 2
+
+
+def test_free_parameters_come_back_from_full_vectors():
+    constraints = constraints_of(linear=["class1.a + class2.a = 1", "class1.b = 4"])
+    phi = np.random.default_rng(1).standard_normal(constraints.n_free)
+    np.testing.assert_array_equal(constraints.reduced(constraints.full(phi)), phi)
+
+
+def test_a_repeated_equation_changes_nothing():
+    once = constraints_of("a")
+    twice = constraints_of("a", "class2.a = class1.a")
+    np.testing.assert_array_equal(once.basis, twice.basis)
+
+
+def test_derivatives_by_free_parameters_follow_the_chain_rule():
+    constraints = constraints_of("a", "class2.b = 3 * class1.b - 1")
+    rng = np.random.default_rng(2)
+    matrix = rng.standard_normal((5, 5))
+    matrix = matrix + matrix.T
+
+    def value(phi):
+        x = constraints.full(phi)
+        return 0.5 * x @ matrix @ x + x.sum()
+
+    phi = rng.standard_normal(constraints.n_free)
+    x = constraints.full(phi)
+    # differences of a quadratic are exact but for round-off
+    np.testing.assert_allclose(
+        constraints.gradient(matrix @ x + 1), oracle.difference_gradient(value, phi), atol=1e-7
+    )
+    np.testing.assert_allclose(
+        constraints.quadratic(matrix), oracle.difference_hessian(value, phi), atol=1e-5
+    )
+
+
+def test_the_nearest_vector_is_nearer_than_any_other_that_meets_the_equations():
+    constraints = constraints_of("a", "class2.b = 2 * class1.b + 1")
+    rng = np.random.default_rng(3)
+    weight = rng.uniform(0.5, 2, 5)
+    away = rng.standard_normal(5)
+    met, distance = constraints.nearest(away, weight)
+    assert constraints.meets(met)
+    for _ in range(200):
+        other = met + constraints.full(rng.standard_normal(constraints.n_free)) * 0.1
+        other = constraints.full(constraints.reduced(other))
+        assert (other - away) ** 2 @ weight >= distance
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_steps_within_signs_meet_the_conditions_of_a_maximum(seed):
+    rng = np.random.default_rng(seed)
+    constraints = constraints_of("a", signs={"a": "-", "class2.b": "+"})
+    root = rng.standard_normal((5, 5))
+    information = root @ root.T + 0.1 * np.eye(5)
+    score = 3 * rng.standard_normal(5)
+    here = constraints.full(rng.uniform(-1, 1, constraints.n_free))
+    here = constraints.nearest(here, np.ones(5))[0]
+    step = constraints.step(here[None], score[None], information[None])[0]
+    phi = constraints.reduced(here + step)
+    slope = constraints.gradient(score - information @ step)
+    size = np.abs(information).max() * np.abs(step).max()
+    inside = (phi > constraints.lower) & (phi < constraints.upper)
+    assert constraints.is_inside(here + step)
+    # a ridge of 1e-10 of the information, and round-off
+    np.testing.assert_allclose(slope[inside], 0, atol=1e-8 * size)
+    assert (slope[phi == constraints.lower] <= 1e-8 * size).all()
+    assert (slope[phi == constraints.upper] >= -1e-8 * size).all()
+
+
+# -- the optimum -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RESTRICTIONS)
+def test_the_optimum_is_that_of_a_general_solver(name):
+    result = fit_with(name)
+    own = result.model
+    rng = np.random.default_rng(0)
+    best = -np.inf
+    start = np.asarray(result.params)
+    for spread in (0.0, 0.3, 1.0):
+        found = optimize.minimize(
+            lambda x: -own.loglike(x),
+            start + spread * rng.standard_normal(len(start)),
+            jac=lambda x: -own.score(x),
+            constraints=stated(name, own.param_names),
+            method="SLSQP",
+            options={"maxiter": 300, "ftol": 1e-10},
+        )
+        best = max(best, -found.fun)
+    assert result.converged
+    # SLSQP meets constraints to 1e-8 or so, which at scores of hundreds is worth 1e-6
+    assert result.llf == pytest.approx(best, abs=1e-5)
+    for constraint in stated(name, own.param_names):
+        left = constraint["fun"](np.asarray(result.params))
+        assert abs(left) < 1e-12 if constraint["type"] == "eq" else left >= 0
+
+
+@pytest.mark.parametrize("name", RESTRICTIONS)
+def test_errors_are_those_of_the_inverse_numerical_hessian(name):
+    result = fit_with(name)
+    own, constraints = result.model, result.model.likelihood().constraints
+    is_held = np.isin(np.array(own.param_names)[constraints.free], result.at_bound)
+    face = constraints.holding(is_held)
+    phi = face.reduced(np.asarray(result.params))
+    hessian = oracle.difference_hessian(lambda x: own.loglike(face.full(x)), phi)
+    expected = face.covariance(np.linalg.inv(-hessian))
+    is_known = ~np.isin(own.param_names, result.at_bound)
+    ours = np.asarray(result.cov_params())
+    # second differences of the log-likelihood are good to about 1e-6 of their size
+    np.testing.assert_allclose(
+        ours[np.ix_(is_known, is_known)], expected[np.ix_(is_known, is_known)], rtol=1e-3, atol=1e-7
+    )
+    assert np.isnan(ours[~is_known]).all()
+
+
+def test_a_coefficient_at_its_bound_is_zero_and_pushed_against_it():
+    result = fit_with("sign that binds")
+    assert result.at_bound == ("class1.loc", "class2.loc")
+    names = list(result.params.index)
+    score = result.model.score(result.params)
+    for name in result.at_bound:
+        assert result.params[name] == 0
+        assert score[names.index(name)] > 1
+        assert np.isnan(result.bse[name])
+
+
+def test_signs_that_do_not_bind_change_nothing():
+    free = model().fit()
+    signed = fit_with("sign that does not bind")
+    assert signed.at_bound == ()
+    np.testing.assert_allclose(signed.params, free.params, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(signed.bse, free.bse, rtol=1e-6)
+
+
+def test_fixed_parameters_have_no_error_and_no_test():
+    result = fit_with("fixed")
+    assert result.params["class1.pf"] == 0
+    assert result.bse["class1.pf"] == 0
+    assert np.isnan(result.tvalues["class1.pf"])
+    assert np.isnan(result.pvalues["class1.pf"])
+    assert result.df_model == len(result.params) - 1
+
+
+def test_common_coefficients_have_one_value_one_error_and_count_once():
+    result = fit_with("common")
+    for name in ("pf", "tod"):
+        assert result.params[f"class1.{name}"] == result.params[f"class2.{name}"]
+        assert result.bse[f"class1.{name}"] == result.bse[f"class2.{name}"]
+    assert result.df_model == len(result.params) - 2
+    assert result.aic == pytest.approx(-2 * result.llf + 2 * result.df_model, rel=1e-14)
+
+
+@pytest.mark.parametrize("cov_type", ["opg", "robust"])
+def test_errors_from_scores_are_those_of_a_loop_over_individuals(cov_type):
+    result = fit_with("together").with_cov(cov_type)
+    own, constraints = result.model, result.model.likelihood().constraints
+    face = constraints.holding(
+        np.isin(np.array(own.param_names)[constraints.free], result.at_bound)
+    )
+    meat = np.zeros((face.n_free, face.n_free))
+    for score in own.score_obs(result.params):
+        reduced = face.basis.T @ score
+        meat += np.outer(reduced, reduced)
+    if cov_type == "opg":
+        expected = np.linalg.inv(meat)
+    else:
+        bread = np.linalg.inv(-face.basis.T @ own.hessian(result.params) @ face.basis)
+        expected = bread @ meat @ bread
+    is_known = ~np.isin(own.param_names, result.at_bound)
+    expected = face.covariance(expected)[np.ix_(is_known, is_known)]
+    ours = np.asarray(result.cov_params())[np.ix_(is_known, is_known)]
+    # inverses of matrices with condition numbers of 1e4
+    np.testing.assert_allclose(ours, expected, rtol=1e-8, atol=1e-14)
+
+
+def test_common_coefficients_leave_the_order_of_classes_by_share():
+    assert fit_with("common").class_shares.is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_a_constraint_holds_for_the_class_that_it_names(k):
+    results = {j: model(constraints=f"class{j}.pf = 0").fit() for j in (1, 2)}
+    assert results[k].class_params.loc["pf", f"class{k}"] == 0
+    # the two differ by the numbers of the classes alone
+    assert results[1].llf == pytest.approx(results[2].llf, abs=1e-8)
+    np.testing.assert_allclose(
+        results[1].class_params["class1"], results[2].class_params["class2"], atol=1e-6
+    )
+
+
+def test_constraints_that_hold_in_the_data_are_found_again():
+    tastes = pd.DataFrame(
+        {"a": [2.0, 1.0, -1.0], "b": [-1.0, 1.0, -1.0]}, index=list(simulated.TASTES.index)
+    )
+    frame = simulated.panel(0, tastes, n_people=400)
+    result = MixedMultinomialLogit.from_formula(
+        "choice ~ x1 + x2 + x3",
+        frame,
+        2,
+        situation="situation",
+        individual="person",
+        common=["x2", "x3"],
+    ).fit()
+    order = np.argsort(-result.class_params.loc["x1"])
+    found = result.class_params.iloc[:, order]
+    error = np.asarray(result.bse)[:6].reshape(2, 3).T[:, order]
+    assert (np.abs(found - tastes.to_numpy()) < 4 * error).all().all()
+
+
+def test_the_search_never_does_worse_than_many_plain_starts():
+    own = model(3, common="pf", signs={"cl": "-"})
+    best = max(own.fit(init="random", n_starts=4, rng=seed).llf for seed in range(5))
+    assert own.fit().llf > best - 0.01
+
+
+@pytest.mark.parametrize("name", ["common", "sign that binds", "together"])
+def test_em_never_goes_down_and_stays_within_the_constraints(name):
+    likelihood = model(**RESTRICTIONS[name]).likelihood()
+    rng = np.random.default_rng(5)
+    start = Parameters(rng.standard_normal((6, 2, 6)), rng.standard_normal((6, 1, 1)))
+    last = np.full(6, -np.inf)
+    here = start
+    for _ in range(25):
+        run = expectation_maximisation(likelihood, here, maxiter=1, tol=0.0, accelerate=False)
+        assert (run.value >= last - 1e-9).all()
+        assert all(likelihood.constraints.meets(flat) for flat in run.parameters.flat())
+        last, here = run.value, run.parameters
+
+
+@pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)
+def test_common_coefficients_and_signs_work_in_every_layout(case):
+    data = case.model(2).choices
+    restrictions = Restrictions.of(data.exog_names[:1], (), {data.exog_names[-1]: "-"})
+    likelihood = MixtureLikelihood(ChoiceTable(data), 2, 0.0, restrictions)
+    beta, gamma, _ = zoo.random_parameters(case, 2, seed=6)
+    stack = likelihood.conform(Parameters(beta[None], gamma[None]))
+    run = expectation_maximisation(likelihood, stack, maxiter=5, tol=0.0)
+    assert likelihood.constraints.meets(run.parameters[0].flat())
+    # the log-likelihood is good to 1e-12 of its size
+    assert run.value[0] >= likelihood.expect(stack).llf[0] * (1 + 1e-12)
+
+
+def test_one_class_takes_signs():
+    free = electricity_model(1).fit()
+    assert free.params["class1.loc"] > 0
+    signed = model(1, signs={"loc": "-"}).fit()
+    without = MixedMultinomialLogit.from_formula(
+        "choice ~ pf + cl + wk + tod + seas",
+        survey(),
+        1,
+        situation="situation",
+        individual="person",
+    ).fit()
+    # held at its bound, the attribute might as well not be there
+    assert signed.llf == pytest.approx(without.llf, abs=1e-8)
+    np.testing.assert_allclose(
+        np.delete(np.asarray(signed.bse), 2), np.asarray(without.bse), rtol=1e-7
+    )
+
+
+def test_the_same_seed_gives_the_same_bits():
+    own = model(2, **RESTRICTIONS["together"])
+    np.testing.assert_array_equal(own.fit().params, own.fit().params)
+
+
+def test_scaling_an_attribute_scales_its_coefficient_alone():
+    scaled = survey().assign(pf=survey()["pf"] * 1000)
+    result = MixedMultinomialLogit.from_formula(
+        ELECTRICITY,
+        scaled,
+        2,
+        situation="situation",
+        individual="person",
+        alternative="alt",
+        common=["pf", "tod"],
+    ).fit()
+    expected = fit_with("common")
+    assert result.llf == pytest.approx(expected.llf, abs=1e-8)
+    np.testing.assert_allclose(
+        result.class_params.loc["pf"] * 1000, expected.class_params.loc["pf"], rtol=1e-7
+    )
+
+
+# -- results -----------------------------------------------------------------------------------
+
+
+def test_the_summary_sets_common_coefficients_apart_and_says_what_is_fixed():
+    text = str(model(2, common="pf", constraints="class1.cl = -0.1").fit().summary())
+    assert "Common to all classes" in text
+    assert text.count("\npf ") == 1
+    assert "fixed" in text
+    assert "Constraints: class1.cl = -0.1." in text
+
+
+def test_the_summary_says_that_there_is_no_inference_at_a_bound():
+    text = " ".join(str(fit_with("sign that binds").summary()).split())
+    assert "at bound" in text
+    assert "Signs imposed: loc -." in text
+    assert "At the bound that their sign sets: class1.loc, class2.loc." in text
+
+
+def test_a_term_stands_for_all_its_columns():
+    frame = survey().assign(supplier=survey()["alt"].map({1: "a", 2: "b", 3: "c", 4: "d"}))
+    own = MixedMultinomialLogit.from_formula(
+        "choice ~ pf + C(supplier)",
+        frame,
+        2,
+        situation="situation",
+        individual="person",
+        common="C(supplier)",
+    )
+    assert own.likelihood().constraints.n_free == own.likelihood().n_params - 3
+
+
+def test_candidates_join_the_search_and_are_moved_to_where_constraints_hold():
+    free = model().fit()
+    result = model(common="pf").fit(candidates=[free], n_starts=1)
+    assert result.llf == pytest.approx(model(common="pf").fit().llf, abs=1e-6)
+    assert result.mle_retvals["n_candidates"] == 2
+
+
+def test_results_with_a_class_less_join_the_search_with_each_class_split():
+    fewer = fitted("electricity", 2)
+    result = electricity_model(3).fit(candidates=[fewer], n_starts=1)
+    assert result.mle_retvals["n_candidates"] == 3
+    assert result.llf >= fewer.llf
+
+
+def test_other_numbers_of_classes_keep_what_does_not_name_a_class():
+    three = model(2, common="pf", signs={"cl": "-"}).with_classes(3)
+    assert three.n_classes == 3
+    assert three.likelihood().constraints.n_free == three.likelihood().n_params - 2
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("restrictions", "message"),
+    [
+        ({"common": "price"}, "common names 'price', which is no attribute"),
+        ({"common": "pff"}, "Did you mean 'pf'"),
+        ({"common": 3}, "common must be a string or a sequence of strings, not 3"),
+        ({"constraints": [1]}, "constraints must be a string or a sequence of strings"),
+        ({"constraints": "class3.pf = 0"}, "'class3.pf' is no parameter"),
+        ({"constraints": "class1.pf = = 0"}, "cannot be read"),
+        ({"constraints": ["class1.pf = 0", "class1.pf = 1"]}, "contradicts those before it"),
+        ({"signs": {"pf": "negative"}}, r"signs\['pf'\] is 'negative'; it must be '\+' or '-'"),
+        ({"signs": ["pf"]}, "signs must map names"),
+        ({"signs": {"prize": "-"}}, "signs names 'prize', which is no attribute"),
+        ({"signs": {"class7.pf": "-"}}, "signs names 'class7.pf', which is no parameter"),
+        ({"signs": {"pf": "-", "class1.pf": "+"}}, "both '\\+' and '-'"),
+        (
+            {"signs": {"pf": "+"}, "constraints": "class1.pf = -1"},
+            "has the sign '\\+', but the constraints fix it at -1",
+        ),
+        (
+            {"signs": {"class2.pf": "+"}, "constraints": "class1.pf + class2.pf = 1"},
+            "ties it to .* by more than a factor",
+        ),
+        (
+            {"signs": {"pf": "+"}, "constraints": "class1.pf = -class2.pf"},
+            "no value but 0",
+        ),
+    ],
+)
+def test_restrictions_that_make_no_sense_say_why(restrictions, message):
+    with pytest.raises(ArgumentError, match=message):
+        model(**restrictions)
+
+
+def test_fixing_everything_is_refused():
+    every = [f"{name} = 0" for name in model().param_names]
+    with pytest.raises(ArgumentError, match="fix every parameter"):
+        model(constraints=every)
+
+
+def test_a_start_outside_the_constraints_is_refused():
+    own = model(common="pf")
+    with pytest.raises(ArgumentError, match="start_params does not meet the constraints"):
+        own.fit(start_params=np.arange(13.0) / 100)
+
+
+def test_constraints_on_a_class_do_not_carry_over_to_other_numbers_of_classes():
+    with pytest.raises(ArgumentError, match=r"'class1\.pf = 0' names a class"):
+        model(constraints="class1.pf = 0").with_classes(3)
