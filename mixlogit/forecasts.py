@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import scipy.special
-from scipy import stats
 
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
@@ -27,7 +26,7 @@ from mixlogit.demand import (
     surplus,
 )
 from mixlogit.errors import ArgumentError, DataError, did_you_mean, listed, plural, show, verb
-from mixlogit.postestimation import delta_errors, interval_labels, share_intervals
+from mixlogit.postestimation import delta_errors, estimate_columns, share_columns
 
 if TYPE_CHECKING:
     from mixlogit.formula import ChoiceSets
@@ -261,14 +260,12 @@ class ForecastResults:
         DataError
             A scenario changes which situations there are.
         """
-        labels = interval_labels(alpha)
         segments = self._segments if by_class else self._segments[:1]
         if scenario is None:
             sets = self.model.choice_sets(data, **ids)
             names = self._alternatives(sets)
             (share,), error = self._shares_of([sets], names, segments)
-            limits = share_intervals(share, error, float(stats.norm.ppf(1 - alpha / 2)))
-            columns = {"share": share, "std err": error, **dict(zip(labels, limits, strict=True))}
+            columns = share_columns(share, error, alpha)
         else:
             pair = self._pair(data, scenario, ids)
             names, new = map(self._alternatives, pair)
@@ -277,7 +274,7 @@ class ForecastResults:
             columns = {
                 "base": base,
                 "scenario": changed,
-                **_estimates("change", changed - base, error, alpha),
+                **estimate_columns("change", changed - base, error, alpha),
             }
         names = names.rename(self.model.spec.columns.alternative or "alternative")
         index = pd.MultiIndex.from_product(
@@ -376,7 +373,7 @@ class ForecastResults:
         index = pd.MultiIndex.from_product(
             [segment, names[wanted], names[wanted]], names=["segment", "share_of", "change_in"]
         )
-        columns = _estimates("elasticity", value.ravel(), error.ravel(), alpha)
+        columns = estimate_columns("elasticity", value.ravel(), error.ravel(), alpha)
         return pd.DataFrame(columns, index=index)
 
     def _slope(self, attribute: str, data: Any, sets: ChoiceSets) -> Slope:
@@ -526,7 +523,7 @@ class ForecastResults:
         notes = [f"cost ≥ 0 in {', '.join(wrong)}" if wrong else ""]
         notes += ["cost ≥ 0" if name in wrong else "" for name in self._class_names]
         return pd.DataFrame(
-            {**_estimates("change", change, error, alpha), "note": notes},
+            {**estimate_columns("change", change, error, alpha), "note": notes},
             index=pd.Index(["population", *self._class_names], name="segment"),
         )
 
@@ -618,15 +615,6 @@ class ForecastResults:
         return pd.MultiIndex.from_arrays(
             [owner, arrangement.situation_ids], names=[columns.individual or "individual", name]
         )
-
-
-def _estimates(
-    name: str, value: np.ndarray, error: np.ndarray, alpha: float
-) -> dict[str, np.ndarray]:
-    """Columns of a table of estimates: value, standard error, symmetric limits."""
-    lower, upper = interval_labels(alpha)
-    reach = float(stats.norm.ppf(1 - alpha / 2)) * error
-    return {name: value, "std err": error, lower: value - reach, upper: value + reach}
 
 
 def _changed(frame: pd.DataFrame, scenario: Mapping[Any, Any]) -> pd.DataFrame:

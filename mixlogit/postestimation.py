@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from mixlogit.errors import ArgumentError
 
@@ -13,10 +14,12 @@ __all__ = [
     "criteria",
     "delta_errors",
     "entropy",
+    "estimate_columns",
     "interval_labels",
     "mean_shares",
+    "normal_quantile",
+    "share_columns",
     "share_gradient",
-    "share_intervals",
 ]
 
 
@@ -122,29 +125,6 @@ def share_gradient(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.n
     return out.reshape(n_classes, -1)
 
 
-def share_intervals(
-    shares: np.ndarray, std_err: np.ndarray, quantile: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence limits of shares, symmetric in the log-odds, so that they stay in (0, 1).
-
-    Parameters
-    ----------
-    shares, std_err : ndarray, shape (K,)
-    quantile : float
-        Of the standard normal, such as 1.96.
-
-    Returns
-    -------
-    lower, upper : ndarray, shape (K,)
-    """
-    inside = (shares > 0) & (shares < 1)
-    p = np.where(inside, shares, 0.5)
-    centre = np.log(p / (1 - p))
-    reach = quantile * std_err / (p * (1 - p))
-    lower, upper = 1 / (1 + np.exp(-(centre - reach))), 1 / (1 + np.exp(-(centre + reach)))
-    return np.where(inside, lower, shares), np.where(inside, upper, shares)
-
-
 def delta_errors(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Standard errors of smooth functions of the parameters, by the delta method.
 
@@ -184,3 +164,53 @@ def interval_labels(alpha: float) -> tuple[str, str]:
             f"alpha must lie between 0 and 1, but it is {alpha!r}; 0.05 gives 95% intervals."
         )
     return f"[{alpha / 2:g}", f"{1 - alpha / 2:g}]"
+
+
+def normal_quantile(alpha: float) -> float:
+    """Half the width of an interval in standard errors, such as 1.96.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the confidence level.
+    """
+    return float(stats.norm.ppf(1 - alpha / 2))
+
+
+def estimate_columns(
+    name: str, value: np.ndarray, std_err: np.ndarray, alpha: float
+) -> dict[str, np.ndarray]:
+    """Columns of a table of estimates: value, standard error, and limits symmetric around it.
+
+    Parameters
+    ----------
+    name : str
+        Of the column of values.
+    value, std_err : ndarray, shape (M,)
+    alpha : float
+        One minus the confidence level.
+    """
+    lower, upper = interval_labels(alpha)
+    reach = normal_quantile(alpha) * std_err
+    return {name: value, "std err": std_err, lower: value - reach, upper: value + reach}
+
+
+def share_columns(shares: np.ndarray, std_err: np.ndarray, alpha: float) -> dict[str, np.ndarray]:
+    """Columns of a table of shares: value, standard error, and limits.
+
+    The limits are symmetric in the log-odds, so that they stay in (0, 1).
+
+    Parameters
+    ----------
+    shares, std_err : ndarray, shape (M,)
+    alpha : float
+        One minus the confidence level.
+    """
+    lower, upper = interval_labels(alpha)
+    inside = (shares > 0) & (shares < 1)
+    p = np.where(inside, shares, 0.5)
+    centre = np.log(p / (1 - p))
+    reach = normal_quantile(alpha) * std_err / (p * (1 - p))
+    limits = [1 / (1 + np.exp(-(centre + side * reach))) for side in (-1, 1)]
+    low, high = (np.where(inside, limit, shares) for limit in limits)
+    return {"share": shares, "std err": std_err, lower: low, upper: high}

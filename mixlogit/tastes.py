@@ -14,10 +14,12 @@ from scipy import stats
 from mixlogit.errors import ArgumentError, did_you_mean, shortened, show, verb
 from mixlogit.postestimation import (
     delta_errors,
+    estimate_columns,
     interval_labels,
     mean_shares,
+    normal_quantile,
+    share_columns,
     share_gradient,
-    share_intervals,
 )
 from mixlogit.valuation import (
     class_wtp,
@@ -110,16 +112,8 @@ class TasteResults:
         DataFrame
             One row per class: share, std err, and limits that are symmetric in the log-odds.
         """
-        labels = interval_labels(alpha)
-        limits = share_intervals(self._shares, self._share_errors, _quantile(alpha))
-        return pd.DataFrame(
-            {
-                "share": self._shares,
-                "std err": self._share_errors,
-                **dict(zip(labels, limits, strict=True)),
-            },
-            index=self._class_names,
-        )
+        columns = share_columns(self._shares, self._share_errors, alpha)
+        return pd.DataFrame(columns, index=self._class_names)
 
     @cached_property
     def _posterior(self) -> np.ndarray:
@@ -194,7 +188,8 @@ class TasteResults:
             missing = self._without_error(behind) if np.isnan(error) else []
             same = ["the taste is the same in all classes"] if tastes.std[i] == 0 else []
             notes.append("; ".join(missing + same))
-        return _estimates("mean", tastes.mean, mean_error, alpha, list(names)).assign(
+        columns = estimate_columns("mean", tastes.mean, mean_error, alpha)
+        return pd.DataFrame(columns, index=list(names)).assign(
             **{"std": tastes.std, "std err of std": std_error, "note": notes}
         )
 
@@ -401,13 +396,13 @@ class TasteResults:
         beta, labels = self._parameters.beta, list(interval_labels(alpha))
         by_class = class_wtp(beta, i, price)
         gradient = wtp_gradient(beta, i, price, self._shares, self._share_slope)
-        table = _estimates(
+        columns = estimate_columns(
             "wtp",
             np.append(by_class, self._shares @ by_class),
             delta_errors(gradient, self.cov_params()),
             alpha,
-            [*self._class_names, _POPULATION],
         )
+        table = pd.DataFrame(columns, index=[*self._class_names, _POPULATION])
         doubts = self._cost_notes(price, alpha)
         own: list[str] = [""] * len(table)
         if draws is not None:
@@ -443,7 +438,7 @@ class TasteResults:
                 out.append([f"{name} is 0"])
                 continue
             notes = [f"{name} is positive"] if value > 0 else []
-            if abs(value) < _quantile(alpha) * np.sqrt(var):
+            if abs(value) < normal_quantile(alpha) * np.sqrt(var):
                 p_value = 2 * stats.norm.sf(abs(value) / np.sqrt(var))
                 notes.append(f"{name} is not significantly different from 0 (p = {p_value:.2g})")
             out.append(notes)
@@ -454,7 +449,7 @@ class TasteResults:
         beta = self._parameters.beta
         pairs = np.arange(self.n_classes)[:, None] * beta.shape[1] + [i, price]  # (K, 2)
         cov = self.cov_params()[pairs[:, :, None], pairs[:, None, :]]
-        sets = fieller(beta[:, i], beta[:, price], cov, _quantile(alpha))
+        sets = fieller(beta[:, i], beta[:, price], cov, normal_quantile(alpha))
         limits = np.column_stack([sets.lower, sets.upper])
         limits[beta[:, price] == 0] = np.nan
         notes = []
@@ -475,21 +470,6 @@ class TasteResults:
         names = [self.model.param_names[j] for j in columns if is_missing[j]]
         have = verb(len(names), "has", "have")
         return [f"{shortened(names)} {have} no standard error"] if names else []
-
-
-def _quantile(alpha: float) -> float:
-    """Of the standard normal, for two-sided intervals."""
-    return float(stats.norm.ppf(1 - alpha / 2))
-
-
-def _estimates(
-    name: str, value: np.ndarray, std_err: np.ndarray, alpha: float, index: list[str]
-) -> pd.DataFrame:
-    """Table of estimates with errors and symmetric limits."""
-    lower, upper = interval_labels(alpha)
-    reach = _quantile(alpha) * std_err
-    columns = {name: value, "std err": std_err, lower: value - reach, upper: value + reach}
-    return pd.DataFrame(columns, index=index)
 
 
 def _replace_by_percentiles(
