@@ -418,8 +418,8 @@ class TasteResults:
         n_classes, n_attributes = beta.shape
         tastes = [[k * n_attributes + i, k * n_attributes + price] for k in range(n_classes)]
         gate = range(beta.size, len(self.params))
-        columns = [*tastes, [*chain(*tastes), *gate]]
-        notes = zip(columns, [*doubts, chain(*doubts)], own, strict=True)
+        involved = [*tastes, [*chain(*tastes), *gate]]
+        notes = zip(involved, [*doubts, chain(*doubts)], own, strict=True)
         table["note"] = [
             "; ".join(text for text in (*self._without_error(at), *doubt, last) if text)
             for at, doubt, last in notes
