@@ -121,14 +121,14 @@ def _select(arguments: argparse.Namespace) -> int:
     model = _model(arguments, arguments.classes[0])
     selection = select_classes(model, arguments.classes, **_fit_keywords(arguments))
     summary = selection.summary()
-    _show(summary)
     if not selection.table["converged"].any():
+        _show(summary)
         _write(arguments, summary, None)
         _say("warning", "None of the fits is a certified maximum, so there is no best one.")
         return 1
     best = selection.best(arguments.criterion)
-    _show("")
-    _show(best.summary(title=f"The best number of classes by {arguments.criterion.upper()}"))
+    title = f"The best number of classes by {arguments.criterion.upper()}"
+    _show(f"{summary}\n\n{best.summary(title=title)}")
     _write(arguments, summary, best)
     return 0
 
@@ -249,7 +249,10 @@ def _write(arguments: argparse.Namespace, summary: Summary, result: Any) -> None
 def _show(what: object) -> None:
     """Print on standard output, whatever characters its encoding has."""
     encoding = sys.stdout.encoding or "utf-8"
-    print(str(what).encode(encoding, "replace").decode(encoding))
+    try:
+        print(str(what).encode(encoding, "replace").decode(encoding), flush=True)
+    except BrokenPipeError:  # who reads, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(kind: str, message: object) -> None:

@@ -462,3 +462,17 @@ def test_an_encoding_without_the_minus_sign_spoils_no_fit(path):
     shown = program("fit", path, FORMULA, *IDS, "--classes", "1", PYTHONIOENCODING="ascii")
     assert shown.returncode == 0
     assert "inverse of ?H" in shown.stdout
+
+
+def test_a_reader_that_has_seen_enough_ends_nothing_else(path, tmp_path):
+    saved = tmp_path / "table.tex"
+    command_line = [sys.executable, "-m", "mixlogit", "fit", path, FORMULA, *IDS]
+    more = ["--classes", "2", "--latex", str(saved)]
+    with subprocess.Popen(
+        command_line + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()  # before anything is printed
+        _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, b"")
+    assert saved.exists()
