@@ -71,9 +71,9 @@ class Restrictions:
         )
 
     @property
-    def names_classes(self) -> bool:
-        """Whether some restriction holds for a class by its number."""
-        return bool(self.linear) or any(_CLASS_NAME.match(name) for name, _ in self.signs)
+    def of_classes(self) -> tuple[str, ...]:
+        """Those that hold for a class by its number: equations, and names with signs."""
+        return (*self.linear, *(name for name, _ in self.signs if _CLASS_NAME.match(name)))
 
     def exchangeable(self) -> Restrictions:
         """Keep those that hold whatever the number and the order of the classes."""
@@ -116,7 +116,7 @@ class Restrictions:
         lower, upper = _bounds(
             _signs_of_params(self.signs, names, attributes, n_classes), names, basis, origin, free
         )
-        return Constraints(basis, origin, free, lower, upper, self.names_classes)
+        return Constraints(basis, origin, free, lower, upper, bool(self.of_classes))
 
 
 @dataclass(frozen=True, eq=False)

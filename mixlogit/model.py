@@ -346,12 +346,12 @@ class MixedMultinomialLogit(LikelihoodModel):
         ArgumentError
             Constraints or signs hold for a class by its number.
         """
-        if self.restrictions.names_classes and n_classes != self.n_classes:
-            named = [*self.restrictions.linear, *(name for name, _ in self.restrictions.signs)]
+        named = self.restrictions.of_classes
+        if named and n_classes != self.n_classes:
             raise ArgumentError(
-                f"The constraint {named[0]!r} names a class, so it does not carry over from "
-                f"{self.n_classes} classes to {n_classes}. Build the model anew, with the "
-                "constraints it should have."
+                f"The constraint on {named[0]!r} is for a class by its number, so it does not "
+                f"carry over from {self.n_classes} classes to {n_classes}. Build the model anew, "
+                "with the constraints it should have."
             )
         return self._replaced(self.choices, n_classes)
 

@@ -491,6 +491,15 @@ def test_a_start_outside_the_constraints_is_refused():
         own.fit(start_params=np.arange(13.0) / 100)
 
 
-def test_constraints_on_a_class_do_not_carry_over_to_other_numbers_of_classes():
-    with pytest.raises(ArgumentError, match=r"'class1\.pf = 0' names a class"):
-        model(constraints="class1.pf = 0").with_classes(3)
+@pytest.mark.parametrize(
+    ("restrictions", "named"),
+    [
+        ({"constraints": "class1.pf = 0"}, "class1.pf = 0"),
+        ({"signs": {"cl": "-", "class2.pf": "-"}}, "class2.pf"),
+    ],
+)
+def test_constraints_on_a_class_do_not_carry_over_to_other_numbers(restrictions, named):
+    own = model(**restrictions)
+    assert own.with_classes(2).n_classes == 2
+    with pytest.raises(ArgumentError, match=f"The constraint on '{named}' is for a class"):
+        own.with_classes(3)
