@@ -291,7 +291,8 @@ class ChoiceData:
             return self
         is_drawn = np.zeros(n_owners, dtype=bool)
         is_drawn[rng.choice(n_owners, n, replace=False)] = True
-        individual = is_drawn[owner][self._first_situation()]
+        first_situation = self._situation_of(self.entries.row[self.entries.start[:-1]])
+        individual = is_drawn[owner[first_situation]]
         return self.take(np.where(individual, self.entries.frequency, 0.0))
 
     def take(self, number: np.ndarray) -> ChoiceData:
@@ -315,17 +316,17 @@ class ChoiceData:
         """
         arrangement, entries = self.arrangement, self.entries
         individual = number > 0
+        length = np.diff(entries.start)
+        entry = np.repeat(individual, length)
         owner = arrangement.situation_owner
         if owner is None:
             situation = np.zeros(self.n_situations, dtype=bool)
-            situation[self._first_situation()[individual]] = True
+            situation[self._situation_of(entries.row[entry])] = True
         else:
             situation = individual[owner]
             owner = (np.cumsum(individual) - 1)[owner[situation]]
         sizes = arrangement.sizes
         row = np.repeat(situation, sizes)
-        length = np.diff(entries.start)
-        entry = np.repeat(individual, length)
         codes, ids = arrangement.alternative_codes, arrangement.individual_ids
         return ChoiceData(
             exog=self.exog[row],
@@ -351,10 +352,9 @@ class ChoiceData:
             membership_names=self.membership_names,
         )
 
-    def _first_situation(self) -> np.ndarray:
-        """Situation in which each distinct individual chose first, (N,)."""
-        first = self.entries.row[self.entries.start[:-1]]
-        return np.searchsorted(self.arrangement.situation_start, first, side="right") - 1
+    def _situation_of(self, rows: np.ndarray) -> np.ndarray:
+        """Situations of some sorted rows."""
+        return np.searchsorted(self.arrangement.situation_start, rows, side="right") - 1
 
     def counts(self) -> np.ndarray:
         """How often each sorted row was chosen by all individuals together, (R,)."""

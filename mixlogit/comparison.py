@@ -88,8 +88,8 @@ def data_difference(one: ChoiceData, other: ChoiceData) -> str:
             return f"{n:,} and {m:,} {what}"
     ids, others = one.arrangement.individual_ids, other.arrangement.individual_ids
     if ids is not None and others is not None and not ids.equals(others):
-        lacks = ids[~ids.isin(others)]
-        return f"other individuals, such as {show(lacks[0])} in one of them alone"
+        alone = [*ids[~ids.isin(others)], *others[~others.isin(ids)]]
+        return f"other individuals, such as {show(alone[0])} in one of them alone"
     if not np.array_equal(_situations(one), _situations(other)):
         return "other choice sets"
     n, m = _choices(one), _choices(other)

@@ -26,6 +26,7 @@ from mixlogit.errors import (
     ArgumentError,
     ConvergenceWarning,
     IdentificationError,
+    MixlogitWarning,
     did_you_mean,
     verb,
 )
@@ -558,7 +559,8 @@ def bootstrap_lr_test(
         less time, but a search that misses the maximum makes a draw too small, and so the p-value.
         The same search is made on the data, in case it finds more than ``larger``.
     n_jobs : int
-        Processes; the draws do not depend on it.
+        Processes; the draws do not depend on it. With more than one, a script has to guard what
+        it runs by ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -583,7 +585,7 @@ def bootstrap_lr_test(
     generator = np.random.default_rng(rng)
     search = _Search.of(smaller, larger, n_starts)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", MixlogitWarning)  # told of with the fits
         again, _ = search.larger_fit(smaller.model, smaller, generator)
     seeds = generator.integers(2**63, size=n_bootstrap)
     shares = np.array_split(seeds, min(n_jobs, n_bootstrap))
@@ -651,7 +653,7 @@ class _Search:
         """Statistic of drawn choices, whether a search fell short, and whether fits converged."""
         rows = []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the same as for the fits of the data
+            warnings.simplefilter("ignore", MixlogitWarning)
             for seed in seeds:
                 rng = np.random.default_rng(seed)
                 drawn = redraw(self.smaller.model.choices, self.smaller._parameters, rng)

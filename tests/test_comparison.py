@@ -14,8 +14,8 @@ from scipy import stats
 from simulated import TASTES, panel
 
 from mixlogit import MixedMultinomialLogit, compare, datasets, lr_test
-from mixlogit.comparison import data_difference, membership_tests
-from mixlogit.errors import ArgumentError
+from mixlogit.comparison import _embedding, data_difference, membership_tests
+from mixlogit.errors import ArgumentError, ConvergenceWarning
 from mixlogit.simulate import simulate_choices
 
 ALL = "choice ~ x1 + x2 + x3"
@@ -119,6 +119,21 @@ def test_the_order_of_anonymous_choices_does_not_matter():
         case.formula, shuffled, 1, alternative="alt", **ids
     ).fit()
     assert lr_test(narrow, wide).df == 1
+
+
+def test_the_order_of_the_ids_of_choices_does_not_matter():
+    frame = people().assign(trip=people()["situation"].map("trip {}".format))  # 10 before 2
+    frame["z"] = frame.groupby("situation")["x1"].transform("mean")
+    narrow, wide = (
+        MixedMultinomialLogit.from_formula(f, frame, 2, situation=ids, membership="z").choices
+        for f, ids in (("choice ~ x1", "situation"), ("choice ~ x1 + x2", "trip"))
+    )
+    assert data_difference(narrow, wide) == ""
+    embedding, fault = _embedding(narrow, wide, 2)
+    assert fault == ""
+    expected = np.zeros((6, 4))
+    expected[[0, 2, 4, 5], [0, 1, 2, 3]] = 1
+    np.testing.assert_array_equal(embedding, expected)
 
 
 def test_the_test_reads_as_a_line():
@@ -254,6 +269,7 @@ def with_other_choice(frame):
         (lambda f: f.query("situation > 0"), "720 and 719 choices"),
         (lambda f: f[(f.index > 5) | (f["choice"] == 1) | (f["alt"] == 1)], "2160 and|2,160 and"),
         (lambda f: f.assign(person=f["person"] + 1), "other individuals, such as 0 in one of them"),
+        (lambda f: f.assign(person=f["person"].replace(7, 700)), "other individuals, such as 7 in"),
         (with_other_choice, "other choices"),
         (lambda f: f.assign(situation=f["situation"] + 7), ""),
     ],
@@ -333,7 +349,7 @@ def test_membership_tests_use_the_covariance_of_the_results():
     assert membership_tests(robust).loc["age", "chi2"] == pytest.approx(expected, rel=1e-10)
 
 
-def test_fixed_logits_do_not_count_and_logits_without_errors_have_no_test():
+def test_fixed_logits_do_not_count():
     membership = {"membership": "age + C(region)"}
     result = fit(constraints="class2._membership.C(region)[T.south] = 0", **membership)
     table = membership_tests(result)
@@ -345,6 +361,15 @@ def test_fixed_logits_do_not_count_and_logits_without_errors_have_no_test():
     assert table.loc["age", "df"] == 0
     assert table.loc["age", ["chi2", "P>chi2"]].isna().all()
     assert table.loc["all", "df"] == 2
+
+
+def test_logits_without_errors_have_no_test():
+    own = model(membership="age + C(drawn)")  # which tells the classes apart perfectly
+    with pytest.warns(ConvergenceWarning, match="Coefficients diverge"):
+        result = own.fit()
+    table = membership_tests(result)
+    assert table.loc[["C(drawn)", "all"], ["chi2", "P>chi2"]].isna().all(axis=None)
+    assert table.loc["age", "chi2"] > 0
 
 
 @pytest.mark.parametrize("keywords", [{}, {"n_classes": 1, "membership": "age"}])

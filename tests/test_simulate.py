@@ -350,6 +350,43 @@ def test_identical_people_with_several_situations_choose_each_for_itself():
     assert new.entries.ids.value_counts().to_dict() == {1: 1, 2: 40, 3: 1}
     histories = {tuple(new.entries.row[2 * i : 2 * i + 2]) for i in range(1, 41)}
     assert len(histories) > 3
+    some = new.take(np.isin(np.arange(42), [0, 5, 41]).astype(float))
+    assert some.entries.ids.tolist() == [1, 2, 3]
+    assert some.n_situations == 6
+
+
+def alike_shoppers():
+    """Shoppers who buy once; many stand for several, and differ in weight or covariate."""
+    rng = np.random.default_rng(9)
+    items = pd.DataFrame({"item": range(4), "x1": rng.normal(size=4)})
+    bought = pd.DataFrame({"shopper": range(24), "item": np.tile(range(4), 6)})
+    bought["times"] = np.where(bought["shopper"] < 20, 50, 1)
+    bought["w"] = np.where(bought["shopper"] % 3 == 0, 2.0, 0.5)
+    bought["age"] = np.where(bought["shopper"] % 2 == 0, 3.0, -3.0)
+    return MixedMultinomialLogit.from_table(
+        "~ x1",
+        items,
+        bought,
+        alternative="item",
+        individual="shopper",
+        weights="w",
+        freq_weights="times",
+        membership="age",
+    )
+
+
+def test_only_individuals_who_are_alike_stand_together():
+    data = alike_shoppers().choices
+    always = Parameters(np.array([[1e4], [-1e4]]), np.array([[0.0, 5.0]]))  # by age
+    new = redraw(data, always, np.random.default_rng(1))
+    favourite = {-3.0: data.exog[:, 0].argmax(), 3.0: data.exog[:, 0].argmin()}
+    assert [favourite[age] for age in new.membership[:, 1]] == new.entries.row.tolist()
+    people = [
+        pd.Series(one.entries.frequency).groupby([one.weights, one.membership[:, 1]]).sum()
+        for one in (new, data)
+    ]
+    pd.testing.assert_series_equal(*people)
+    assert new.n_distinct == 4 + 4  # groups, and shoppers who stand for themselves
 
 
 def test_redrawing_takes_its_bits_from_the_generator_alone():
