@@ -25,6 +25,7 @@ _RUNGS = (4, 10)  # EM iterations of the proposals, and of the better third
 _FINALISTS = 2
 _SHAKES = 4
 _SHAKE = 4.0  # standard errors, if the classes were observed
+_FARTHEST = 10.0  # utils per standard deviation of an attribute: how far a shake goes
 _SHAKE_RUNGS = (6, 6)
 _MANY_CLASSES = 6  # from which local optima abound, and every move is tried
 _RIVAL = 3.0  # log-likelihood between optima that data of this size hardly tell apart
@@ -101,12 +102,17 @@ class _Optimum:
         distance = (apart[..., None, :] @ self.information @ apart[..., None])[..., 0, 0]
         return bool(distance[scipy.optimize.linear_sum_assignment(distance)].sum() < _NEAR)
 
-    def shaken(self, n: int, rng: np.random.Generator) -> Parameters:
-        """Move all tastes by a few standard errors at random."""
+    def shaken(self, n: int, scale: np.ndarray, rng: np.random.Generator) -> Parameters:
+        """Move all tastes by a few standard errors at random, but no farther than makes sense.
+
+        A class whose coefficients diverge has no information, or round-off of either sign.
+        """
         value, vector = np.linalg.eigh(self.information)
-        value = np.maximum(value, 1e-8 * value[..., -1:] + np.finfo(float).tiny)
+        value = np.maximum(value, np.maximum(1e-8 * value[..., -1:], np.finfo(float).tiny))
         draws = rng.standard_normal((n, *value.shape)) * _SHAKE / np.sqrt(value)
-        beta = self.parameters.beta + (vector @ draws[..., None])[..., 0]
+        move = (vector @ draws[..., None])[..., 0]
+        length = np.abs(move * scale).max(axis=-1, keepdims=True)
+        beta = self.parameters.beta + move * np.minimum(1.0, _FARTHEST / length)
         return Parameters(beta, np.repeat(self.parameters.gamma[None], n, axis=0))
 
 
@@ -148,7 +154,7 @@ def _shake(
     climb: Climb, explored: list[_Optimum], floor: float, rng: np.random.Generator
 ) -> tuple[Run, float]:
     """Move the tastes of all classes at random, out of a small hollow."""
-    shaken = explored[-1].shaken(_SHAKES, rng)
+    shaken = explored[-1].shaken(_SHAKES, climb.likelihood.data.exog_scale, rng)
     return _contest(climb, shaken, _SHAKE_RUNGS, explored, floor)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import oracle
 import pandas as pd
@@ -246,7 +248,8 @@ def test_an_optimum_is_near_within_standard_errors(optimum, size, is_near):
 
 
 def test_a_shaken_optimum_is_four_standard_errors_away(optimum):
-    shaken = optimum.shaken(4000, np.random.default_rng(0))
+    # with attributes that hardly vary, no limit in utils
+    shaken = optimum.shaken(4000, np.full(3, 1e-9), np.random.default_rng(0))
     assert shaken.gamma.shape == (4000, 2, 1)
     z = []
     for k, information in enumerate(optimum.information):
@@ -255,6 +258,20 @@ def test_a_shaken_optimum_is_four_standard_errors_away(optimum):
     z = np.concatenate(z)  # (12000, 3)
     # the error of a covariance of normal draws is 16 sqrt(2 / 12000) = 0.2
     np.testing.assert_allclose(z.T @ z / len(z), 16 * np.eye(3), atol=1.0)
+
+
+@pytest.mark.parametrize("information", [0.0, -1e-14, 1e-13, 1e-300])
+def test_a_class_without_information_is_shaken_within_reason(optimum, information):
+    without = replace(
+        optimum,
+        information=np.concatenate([information * np.eye(3)[None], optimum.information[1:]]),
+    )
+    scale = np.array([1.0, 2.0, 0.5])
+    shaken = without.shaken(50, scale, np.random.default_rng(0))
+    utils = np.abs((shaken.beta - optimum.parameters.beta) * scale).max(axis=-1)  # (50, 3)
+    # coefficients of size one lose a few of their last digits in the sum
+    np.testing.assert_allclose(utils[:, 0], 10.0, rtol=1e-12)
+    assert (utils[:, 1:] < 10.0).all()
 
 
 def test_proposals_that_return_to_a_known_optimum_leave_the_race(optimum):
@@ -279,6 +296,6 @@ def test_moves_stay_finite_where_classes_have_little_information():
     for proposals, n_classes in (
         (split_merge.splits(likelihood, run.parameters[0], 0), 9),
         (split_merge.splits(likelihood, run.parameters[0], 1), 9),
-        (one.shaken(4, rng), 8),
+        (one.shaken(4, likelihood.data.exog_scale, rng), 8),
     ):
         assert np.isfinite(likelihood.with_classes(n_classes).expect(proposals).llf).all()
