@@ -18,6 +18,7 @@ from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
 from mixlogit.forecasts import ForecastResults
 from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.nested import membership_tests
 from mixlogit.postestimation import (
     Criteria,
     criteria,
@@ -268,6 +269,17 @@ class MixedMultinomialLogitResults(
         return ResultsWrapper(
             type(self)(self.model, self._fit, cov_type, cov_kwds, self.mle_settings)
         )
+
+    def wald_membership(self) -> pd.DataFrame:
+        """Wald tests of whether membership covariates tell the classes apart.
+
+        Returns
+        -------
+        DataFrame
+            One row per covariate, tested in all classes at once, and one for all together; see
+            `mixlogit.nested.membership_tests`.
+        """
+        return membership_tests(self)
 
     # -- summary -------------------------------------------------------------------------------
 

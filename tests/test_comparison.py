@@ -14,8 +14,8 @@ from scipy import stats
 from simulated import TASTES, panel
 
 from mixlogit import MixedMultinomialLogit, compare, datasets, lr_test
-from mixlogit.comparison import _embedding, data_difference, membership_tests
 from mixlogit.errors import ArgumentError, ConvergenceWarning
+from mixlogit.nested import _embedding, data_difference, membership_tests
 from mixlogit.simulate import simulate_choices
 
 ALL = "choice ~ x1 + x2 + x3"
@@ -323,7 +323,7 @@ def test_membership_tests_are_wald_tests_of_all_classes(row, terms):
     for i, (k, term) in enumerate((k, term) for k in (2, 3) for term in terms):
         matrix[i, names.index(f"class{k}._membership.{term}")] = 1
     expected = result.wald_test(matrix, scalar=True)  # of statsmodels
-    found = membership_tests(result).loc[row]
+    found = result.wald_membership().loc[row]
     assert found["df"] == 2 * len(terms)
     assert found["chi2"] == pytest.approx(float(expected.statistic), rel=1e-10)  # conditioning
     assert found["P>chi2"] == pytest.approx(float(expected.pvalue), rel=1e-8)

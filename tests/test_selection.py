@@ -23,15 +23,11 @@ from mixlogit import (
     plotting,
     select_classes,
 )
-from mixlogit.comparison import unwrapped
+from mixlogit.cross_validation import _folds
 from mixlogit.errors import ArgumentError, DataWarning, IdentificationError
-from mixlogit.selection import (
-    ClassSelection,
-    _fit_beyond,
-    _folds,
-    _refit,
-    _split_upwards,
-)
+from mixlogit.growth import _refit, _split_upwards, fit_beyond
+from mixlogit.nested import unwrapped
+from mixlogit.selection import ClassSelection
 
 TWO = TASTES[["a", "b"]]
 
@@ -255,7 +251,7 @@ def test_a_search_that_ends_too_low_goes_on_from_the_fit_before(monkeypatch):
     monkeypatch.setattr(MixedMultinomialLogit, "fit", poor)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, is_refitted = _fit_beyond(model(3), fewer, {})
+        found, is_refitted = fit_beyond(model(3), fewer, {})
     assert is_refitted
     assert found.llf >= fewer.llf
     assert found.n_classes == 3

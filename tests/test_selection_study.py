@@ -20,8 +20,7 @@ import pytest
 from scipy import stats
 from simulated import TASTES, model_of, panel
 
-from mixlogit import select_classes
-from mixlogit.selection import bootstrap_lr_test
+from mixlogit import bootstrap_lr_test, select_classes
 
 N_TESTS = 100
 N_BOOTSTRAP = 39  # p-values are multiples of 1/40, so one in twenty is at most 0.05

@@ -1,0 +1,286 @@
+"""A bootstrap likelihood-ratio test of a number of classes against one more."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixlogit.errors import ArgumentError, MixlogitWarning
+from mixlogit.growth import FELL, classes_in_words, fit_beyond, refuse_below
+from mixlogit.model import MixedMultinomialLogit
+from mixlogit.nested import has_converged, refuse_other_data, refuse_penalty, unwrapped
+from mixlogit.results import MixedMultinomialLogitResults
+from mixlogit.simulate import redraw
+from mixlogit.summary import Block, Summary
+
+__all__ = ["BootstrapTest", "bootstrap_lr_test"]
+
+_FEW_STARTS = 2  # of the smaller model on drawn data, beside the parameters behind them
+_MAXITER = 60  # of EM there: Newton's steps do the rest sooner
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BootstrapTest:
+    """A bootstrap likelihood-ratio test of a number of classes.
+
+    Parameters
+    ----------
+    n_classes : int
+        Under the hypothesis; the alternative has one more.
+    statistic : float
+        Twice the difference of the highest log-likelihoods known of the data.
+    pvalue : float
+        (1 + draws at or above the statistic) / (1 + draws).
+    gain : float
+        By how much the search that is used for the draws raised the log-likelihood of the larger
+        fit; 0 if it found nothing better.
+    draws : ndarray, shape (B,)
+        The statistic on data drawn under the hypothesis.
+    n_negative : int
+        Draws whose search ended below the fit with fewer classes, and was made good from there.
+    n_not_converged : int
+        Draws where a fit did not end at a certified maximum; they count like the others.
+    is_weighted : bool
+        Whether there are sampling weights.
+    seed : int, Generator or None
+        What was passed as ``rng``.
+    """
+
+    n_classes: int
+    statistic: float
+    pvalue: float
+    gain: float
+    draws: np.ndarray
+    n_negative: int
+    n_not_converged: int
+    is_weighted: bool
+    seed: Any
+
+    def summary(self) -> Summary:
+        """Table of the test.
+
+        Returns
+        -------
+        Summary
+            With ``as_text``, ``as_html``, ``as_latex`` and ``as_csv``.
+        """
+        quantiles = np.quantile(self.draws, [0.5, 0.9, 0.95, 0.99])
+        block = pd.DataFrame(
+            {"statistic": [self.statistic, *quantiles]},
+            index=["data", "draws, median", "draws, 90%", "draws, 95%", "draws, 99%"],
+        )
+        notes = [
+            f"Choices were drawn {len(self.draws):,} times from the estimates with "
+            f"{classes_in_words(self.n_classes)}, for the same individuals and choice sets, and "
+            "fitted with both numbers. The p-value is (1 + draws at or above the statistic) / (1 + "
+            "draws) (McLachlan 1987).",
+            f"Searches that ended below the fit with fewer classes, and were repeated from it: "
+            f"{self.n_negative}. Draws with a fit that did not converge: {self.n_not_converged}.",
+        ]
+        if self.gain > FELL:
+            notes.append(
+                f"The search found a log-likelihood {self.gain:.4f} above that of the larger fit, "
+                "and the statistic is from there. Fit it with more starts."
+            )
+        if self.is_weighted:
+            notes.append(
+                "Choices were drawn as if the sampling weights had nothing to do with tastes."
+            )
+        return Summary(
+            f"Bootstrap test of {classes_in_words(self.n_classes)} against {self.n_classes + 1}",
+            header=(
+                ("Statistic", f"{self.statistic:.4f}"),
+                ("P-value", f"{self.pvalue:.4g}"),
+                ("Draws", f"{len(self.draws):,}"),
+                ("Seed", f"{self.seed}"),
+            ),
+            blocks=(Block("", block),),
+            notes=tuple(notes),
+        )
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        return (
+            f"<BootstrapTest of {classes_in_words(self.n_classes)} against {self.n_classes + 1}: "
+            f"statistic {self.statistic:.4f}, p-value {self.pvalue:.4g}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+
+def bootstrap_lr_test(
+    smaller: Any,
+    larger: Any,
+    n_bootstrap: int = 99,
+    rng: int | np.random.Generator | None = 0,
+    n_starts: int = 8,
+    n_jobs: int = 1,
+) -> BootstrapTest:
+    """Test a number of classes against one more, by a parametric bootstrap.
+
+    The likelihood ratio between numbers of classes has no chi-square distribution, so its
+    distribution is found by drawing choices from the smaller fit and fitting both models to them.
+
+    Parameters
+    ----------
+    smaller, larger : MixedMultinomialLogitResults
+        Maximum-likelihood fits of one model with K and K + 1 classes.
+    n_bootstrap : int
+        Draws, B. The smallest p-value is 1 / (B + 1).
+    rng : int, Generator or None
+        Seed of the draws and of their starts.
+    n_starts : int
+        Candidates of each search on drawn data, beside the smaller fit with each class split:
+        latent moments where ``larger`` used them, and the kinds that it used otherwise. Fewer take
+        less time, but a search that misses the maximum makes a draw too small, and so the p-value.
+        The same search is made on the data, in case it finds more than ``larger``.
+    n_jobs : int
+        Processes; the draws do not depend on it. With more than one, a script has to guard what
+        it runs by ``if __name__ == "__main__":``.
+
+    Returns
+    -------
+    BootstrapTest
+
+    Raises
+    ------
+    ArgumentError
+        The fits are on different data, are not of one model with K and K + 1 classes, are
+        penalised, or the larger has the lower log-likelihood; or a number is out of its range.
+
+    References
+    ----------
+    G. J. McLachlan (1987), On bootstrapping the likelihood ratio test statistic for the number of
+    components in a normal mixture. K. L. Nylund, T. Asparouhov and B. O. Muthén (2007), Deciding
+    on the number of classes in latent class analysis and growth mixture modeling.
+    """
+    smaller, larger = unwrapped(smaller), unwrapped(larger)
+    for name, n in (("n_bootstrap", n_bootstrap), ("n_starts", n_starts), ("n_jobs", n_jobs)):
+        refuse_below(name, n, 1)
+    _refuse_pair(smaller, larger)
+    generator = np.random.default_rng(rng)
+    search = _Search.of(smaller, larger, n_starts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixlogitWarning)  # told of with the fits
+        again, _ = search.larger_fit(smaller.model, smaller, generator)
+    seeds = generator.integers(2**63, size=n_bootstrap)
+    shares = np.array_split(seeds, min(n_jobs, n_bootstrap))
+    if len(shares) == 1:
+        parts = [search.replicates(seeds)]
+    else:
+        with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
+            parts = list(pool.map(search.replicates, shares))
+    draws, is_negative, is_converged = np.concatenate(parts).T
+    statistic = 2 * (max(larger.llf, again.llf) - smaller.llf)
+    return BootstrapTest(
+        n_classes=smaller.n_classes,
+        statistic=statistic,
+        gain=max(again.llf - larger.llf, 0.0),
+        pvalue=(1 + int((draws >= statistic).sum())) / (1 + n_bootstrap),
+        draws=draws,
+        n_negative=int(is_negative.sum()),
+        n_not_converged=n_bootstrap - int(is_converged.sum()),
+        is_weighted=bool((smaller.model.choices.weights != 1).any()),
+        seed=rng,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """How both models are fitted to choices, the given ones and the drawn ones alike.
+
+    Atoms of the latent moments find more of the maxima of a class too many than the other starts,
+    and in less time.
+    """
+
+    smaller: MixedMultinomialLogitResults
+    n_classes: int
+    init: str
+    n_starts: int
+
+    @classmethod
+    def of(
+        cls,
+        smaller: MixedMultinomialLogitResults,
+        larger: MixedMultinomialLogitResults,
+        n_starts: int,
+    ) -> _Search:
+        """Choose the kind of starts by those of the larger fit."""
+        has_moments = larger.moment_params is not None
+        init = "moments" if has_moments else larger.mle_settings["init"]
+        return cls(smaller, larger.n_classes, init, n_starts)
+
+    def settings(self, n_starts: int, rng: np.random.Generator) -> dict[str, Any]:
+        """Arguments of fit."""
+        return {"init": self.init, "n_starts": n_starts, "maxiter": _MAXITER, "rng": rng}
+
+    def larger_fit(
+        self,
+        model: MixedMultinomialLogit,
+        null: MixedMultinomialLogitResults,
+        rng: np.random.Generator,
+    ) -> tuple[MixedMultinomialLogitResults, bool]:
+        """Fit a class more than ``null``; whether that took a second search."""
+        more, settings = (
+            model.with_classes(self.n_classes),
+            self.settings(self.n_starts, rng),
+        )
+        fit, is_refitted = fit_beyond(more, null, settings)
+        return unwrapped(fit), is_refitted
+
+    def replicates(self, seeds: np.ndarray) -> np.ndarray:
+        """Statistic of drawn choices, whether a search fell short, and whether fits converged."""
+        rows = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MixlogitWarning)
+            for seed in seeds:
+                rng = np.random.default_rng(seed)
+                drawn = redraw(self.smaller.model.choices, self.smaller._parameters, rng)
+                model = self.smaller.model.with_choices(drawn)
+                settings = self.settings(_FEW_STARTS, rng)
+                null = unwrapped(model.fit(candidates=[self.smaller.params], **settings))
+                full, is_refitted = self.larger_fit(model, null, rng)
+                both = has_converged(null) and has_converged(full)
+                rows.append((2 * (full.llf - null.llf), is_refitted, both))
+        return np.array(rows, dtype=float)
+
+
+def _refuse_pair(
+    smaller: MixedMultinomialLogitResults, larger: MixedMultinomialLogitResults
+) -> None:
+    """Raise if two fits are not those of one model with K and K + 1 classes."""
+    if larger.n_classes != smaller.n_classes + 1:
+        raise ArgumentError(
+            f"The smaller fit has {classes_in_words(smaller.n_classes)}, the larger one "
+            f"{larger.n_classes}. Pass fits whose numbers differ by one, the smaller first."
+        )
+    refuse_other_data(smaller, larger)
+    for name, one in (("smaller", smaller), ("larger", larger)):
+        refuse_penalty(one, name)
+    a, b = smaller.model, larger.model
+    same_terms = (
+        a.choices.exog_names == b.choices.exog_names
+        and a.choices.membership_names == b.choices.membership_names
+        and np.array_equal(a.choices.exog, b.choices.exog)
+        and np.array_equal(a.choices.membership, b.choices.membership)
+    )
+    if not (same_terms and a.restrictions == b.restrictions):
+        raise ArgumentError(
+            "The two fits differ in attributes, membership covariates or constraints. Fit one "
+            "model with both numbers of classes; model.with_classes gives the other."
+        )
+    if larger.llf < smaller.llf - FELL:
+        raise ArgumentError(
+            f"The fit with {classes_in_words(larger.n_classes)} has a log-likelihood of "
+            f"{larger.llf:.4f}, below the {smaller.llf:.4f} of the smaller one, so it did not "
+            "reach its maximum. Fit it with candidates=[smaller], or use select_classes."
+        )

@@ -1,0 +1,257 @@
+"""Cross-validation of the number of classes, over folds of individuals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mixlogit.choices import ChoiceData
+from mixlogit.errors import ArgumentError, IdentificationError
+from mixlogit.growth import (
+    classes_in_words,
+    each_warning_once,
+    path,
+    read_numbers,
+    refuse_below,
+    refuse_rigid,
+)
+from mixlogit.model import MixedMultinomialLogit
+from mixlogit.nested import has_converged, unwrapped
+from mixlogit.summary import Block, Summary
+
+__all__ = ["CrossValidation", "cross_validate"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CrossValidation:
+    """Log-likelihood of individuals whom a fit has not seen, by number of classes.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Index: number of classes. ``llf``, mean held-out log-likelihood of an individual, and
+        ``std err``; ``llf per choice``, and ``std err per choice``; ``behind``, by how much the
+        mean falls short of the best one, and ``std err behind``, from differences within
+        individuals; ``not converged``, folds whose fit did not end at a certified maximum.
+        Standard errors are over individuals, and take the fits as given.
+    folds : DataFrame, shape (K, folds)
+        Mean held-out log-likelihood of an individual in each fold.
+    n_individuals : int
+    seed : int, Generator or None
+        What was passed as ``rng``.
+    """
+
+    table: pd.DataFrame
+    folds: pd.DataFrame
+    n_individuals: int
+    seed: Any
+
+    @property
+    def best(self) -> int:
+        """Number of classes with the highest mean."""
+        return int(self.table["llf"].idxmax())
+
+    def summary(self) -> Summary:
+        """Table of the means.
+
+        Returns
+        -------
+        Summary
+            With ``as_text``, ``as_html``, ``as_latex`` and ``as_csv``.
+        """
+        shown = self.table.drop(columns="std err per choice").rename(
+            columns={
+                "llf per choice": "per choice",
+                "std err behind": "its std err",
+                "not converged": "failed",
+            }
+        )
+        shown.index = [classes_in_words(n) for n in shown.index]
+        return Summary(
+            "Cross-validation",
+            header=(
+                ("Individuals", f"{self.n_individuals:,}"),
+                ("Folds", f"{self.folds.shape[1]}"),
+                ("Highest", classes_in_words(self.best)),
+                ("Seed", f"{self.seed}"),
+            ),
+            blocks=(Block("Held-out log-likelihood of an individual", shown),),
+            notes=(
+                "Individuals were held out with all their choices. Standard errors are over "
+                "individuals; those of what is behind the best come from differences within "
+                "individuals. Failed are folds whose fit did not end at a certified maximum.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def __repr__(self) -> str:
+        return f"<CrossValidation of {', '.join(map(str, self.table.index))} classes>"
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
+
+
+def cross_validate(
+    model: MixedMultinomialLogit,
+    n_classes: Iterable[int] = range(1, 7),
+    n_folds: int = 10,
+    rng: int | np.random.Generator | None = 0,
+    **fit_kwds: Any,
+) -> CrossValidation:
+    """Compare numbers of classes by the log-likelihood of individuals held out.
+
+    Individuals, with all their choices, are dealt into folds; each fold is predicted by fits to
+    the others. Where choices have no individuals, every choice is one: those behind a count are
+    dealt one by one. Sampling weights count in the fits and in the means.
+
+    Parameters
+    ----------
+    model : MixedMultinomialLogit
+        Its own number of classes does not matter.
+    n_classes : iterable of int
+        Numbers of classes, in any order.
+    n_folds : int
+    rng : int, Generator or None
+        Seed of the folds, and then of the starts.
+    **fit_kwds
+        Of `MixedMultinomialLogit.fit`.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    ArgumentError
+        As for `select_classes`, or there are not as many individuals as folds.
+    IdentificationError
+        An attribute does not vary among the individuals of some folds.
+    """
+    numbers = read_numbers(n_classes)
+    refuse_rigid(fit_kwds)
+    refuse_below("n_folds", n_folds, 2)
+    data = model.choices
+    if n_folds > data.n_individuals:
+        raise ArgumentError(
+            f"n_folds={n_folds}, but there are only {data.n_individuals:,} individuals."
+        )
+    generator = np.random.default_rng(rng)
+    held = _folds(data.entries.frequency, n_folds, generator)
+    likelihoods = [model.with_classes(n).likelihood() for n in numbers]
+    parts: list[np.ndarray] = []
+    n_failed = np.zeros(len(numbers), dtype=int)
+    with each_warning_once():
+        for fold, own in enumerate(held):
+            seen = model.with_choices(_others(data, own, fold))
+            fits = list(path(seen, numbers, {**fit_kwds, "rng": generator}))
+            log_f = [
+                likelihood.posterior(unwrapped(fit)._parameters)[0][own > 0]
+                for likelihood, fit in zip(likelihoods, fits, strict=True)
+            ]
+            parts.append(np.array(log_f))
+            n_failed += [not has_converged(unwrapped(fit)) for fit in fits]
+    of_fold, person = np.nonzero(held)
+    table, by_fold = _held_out(
+        np.hstack(parts),
+        of_fold,
+        held[of_fold, person],
+        data.weights[person],
+        data.choices_per_individual[person],
+    )
+    table["not converged"] = n_failed
+    index = pd.Index(numbers, name="n_classes")
+    columns = pd.RangeIndex(1, n_folds + 1, name="fold")
+    return CrossValidation(
+        table.set_index(index), pd.DataFrame(by_fold, index, columns), data.n_individuals, rng
+    )
+
+
+def _folds(frequency: np.ndarray, n_folds: int, rng: np.random.Generator) -> np.ndarray:
+    """How many of each distinct individual are in each fold, (folds, N).
+
+    Where all individuals are distinct, the folds are as even as can be.
+    """
+    if (frequency == 1).all():
+        fold = rng.permutation(len(frequency)) % n_folds
+        return (fold == np.arange(n_folds)[:, None]).astype(float)
+    equal = np.full(n_folds, 1 / n_folds)
+    return rng.multinomial(frequency.astype(np.int64), equal).T.astype(float)
+
+
+def _others(data: ChoiceData, held: np.ndarray, fold: int) -> ChoiceData:
+    """The data without the individuals who are held out."""
+    try:
+        return data.take(data.entries.frequency - held)
+    except IdentificationError as error:
+        raise IdentificationError(
+            f"Without the individuals of fold {fold + 1}: {error} Use fewer classes of that "
+            "kind, more folds, or another rng."
+        ) from error
+
+
+def _held_out(
+    value: np.ndarray,
+    fold: np.ndarray,
+    number: np.ndarray,
+    weight: np.ndarray,
+    n_choices: np.ndarray,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Means over individuals held out, and their errors.
+
+    Parameters
+    ----------
+    value : ndarray, shape (K, M)
+        Log-likelihood of each distinct individual under the fits without its fold.
+    fold : ndarray of int, shape (M,)
+    number : ndarray, shape (M,)
+        How many individuals each stands for.
+    weight, n_choices : ndarray, shape (M,)
+
+    Returns
+    -------
+    table : DataFrame, K rows
+    by_fold : ndarray, shape (K, folds)
+    """
+    ones = np.ones(len(fold))
+    per_person = _ratio(value, ones, weight, number)
+    per_choice = _ratio(value, n_choices, weight, number)
+    best = int(per_person[0].argmax())
+    behind = _ratio(value[best] - value, ones, weight, number)
+    total = np.bincount(fold, weights=weight * number)
+    by_fold = np.array([np.bincount(fold, weights=weight * number * one) for one in value]) / total
+    table = pd.DataFrame(
+        {
+            "llf": per_person[0],
+            "std err": per_person[1],
+            "llf per choice": per_choice[0],
+            "std err per choice": per_choice[1],
+            "behind": behind[0],
+            "std err behind": behind[1],
+        }
+    )
+    return table, by_fold
+
+
+def _ratio(
+    value: np.ndarray, size: np.ndarray, weight: np.ndarray, number: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted sums (K,) of values over those of sizes, with errors over individuals.
+
+    Parameters
+    ----------
+    value : ndarray, shape (K, M)
+    size, weight : ndarray, shape (M,)
+    number : ndarray, shape (M,)
+        How many individuals each stands for.
+    """
+    total = (number * weight) @ size
+    mean = value @ (number * weight) / total
+    residual = weight * (value - mean[:, None] * size)
+    n = number.sum()
+    return mean, np.sqrt(n / (n - 1) * (residual**2 @ number)) / total
