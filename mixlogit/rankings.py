@@ -299,35 +299,35 @@ def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable) -> np.nda
     is_tie = np.append(False, ordered[1:] == ordered[:-1]) & ranked & (place > 0)
     ties = np.flatnonzero(is_tie)
     if len(ties):
-        n_situations = len(np.unique(situation[ties]))
         first = ties[0]
         raise DataError(
-            f"{n_situations:,} of {plural(arrangement.n_situations, 'situation')} "
-            f"{verb(n_situations, 'has', 'have')} ties in {what}; the first is situation "
-            f"{arrangement.situation_label(situation[first])}, where rank {ordered[first]:g} is "
-            f"given to {arrangement.alternative_of(by_rank[first - 1])} and "
+            f"{_how_many_have(f'ties in {what}', situation[ties], arrangement)}, where rank "
+            f"{ordered[first]:g} is given to {arrangement.alternative_of(by_rank[first - 1])} and "
             f"{arrangement.alternative_of(by_rank[first])}. Break the ties, or, where "
             "alternatives share the last place, give them a missing rank."
         )
     gaps = np.flatnonzero((ordered != place + 1) & ranked)
     if len(gaps):
-        n_situations = len(np.unique(situation[gaps]))
         first = gaps[0]
         raise DataError(
-            f"{n_situations:,} of {plural(arrangement.n_situations, 'situation')} "
-            f"{verb(n_situations, 'has', 'have')} gaps in {what}; the first is situation "
-            f"{arrangement.situation_label(situation[first])}, which has rank {ordered[first]:g} "
-            f"but no rank {place[first] + 1}. Rank within situations from 1 on; where it is not "
-            "known what stands in the gap, make the ranks below it missing."
+            f"{_how_many_have(f'gaps in {what}', situation[gaps], arrangement)}, which has rank "
+            f"{ordered[first]:g} but no rank {place[first] + 1}. Rank within situations from 1 on; "
+            "where it is not known what stands in the gap, make the ranks below it missing."
         )
     empty = np.flatnonzero(~ranked[arrangement.situation_start[:-1]])
     if len(empty):
-        raise DataError(
-            f"{len(empty):,} of {plural(arrangement.n_situations, 'situation')} "
-            f"{verb(len(empty), 'has', 'have')} no rank in column {name!r}; the first is situation "
-            f"{arrangement.situation_label(empty[0])}. Drop those situations."
-        )
+        missing = f"no rank in column {name!r}"
+        raise DataError(f"{_how_many_have(missing, empty, arrangement)}. Drop those situations.")
     return ranks
+
+
+def _how_many_have(what: str, situations: np.ndarray, arrangement: Arrangement) -> str:
+    """Say how many situations have something, and which is the first."""
+    n = len(np.unique(situations))
+    return (
+        f"{n:,} of {plural(arrangement.n_situations, 'situation')} {verb(n, 'has', 'have')} "
+        f"{what}; the first is situation {arrangement.situation_label(situations[0])}"
+    )
 
 
 def _read_attributes(
