@@ -146,8 +146,10 @@ class Comparison:
             )
             rows.append(
                 [
-                    f"({_cell(value)})" if there else ""
-                    for value, there in zip(own["std err"], is_there, strict=True)
+                    f"({_error(one, name, value)})" if there else ""
+                    for one, value, there in zip(
+                        self.results, own["std err"], is_there, strict=True
+                    )
                 ]
             )
         return pd.DataFrame(rows, index=labels, columns=self.names)
@@ -235,6 +237,13 @@ def _in_order(groups: Iterable[Iterable[str]]) -> list[str]:
 def _mark(pvalue: float) -> str:
     """Stars of a p-value; none for nan."""
     return next((mark for level, mark in _STARS if pvalue < level), "")
+
+
+def _error(one: MixedMultinomialLogitResults, name: str, value: float) -> str:
+    """A standard error, or why there is none."""
+    if name in one.fixed:
+        return "fixed"
+    return "at bound" if name in one.at_bound else _cell(value)
 
 
 def _cell(value: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
+from statsmodels.tools.tools import nan_dot
 
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate
@@ -67,8 +68,9 @@ class MixedMultinomialLogitResults(
     n_situations, n_rows, n_choices : int
     df_model, df_resid : int
         Number of free parameters; individuals less these.
-    at_bound : tuple of str
-        Names of parameters at the bound that their sign sets.
+    at_bound, fixed : tuple of str
+        Names of parameters at the bound that their sign sets, and of those that the constraints
+        fix.
     starts : DataFrame
         One row per start that reached the last lap of the search, best first: ``llf``, where EM
         left it; ``em_iterations``; ``origin``, the kind of candidate; ``finished``, false if it
@@ -119,9 +121,9 @@ class MixedMultinomialLogitResults(
         self.n_choices = data.n_choices
         self.df_model = constraints.n_free
         self.df_resid = self.nobs - self.df_model
-        self.at_bound = tuple(
-            np.array(model.param_names, dtype=object)[constraints.depends_on(is_held)]
-        )
+        names = np.array(model.param_names, dtype=object)
+        self.at_bound = tuple(names[constraints.depends_on(is_held)])
+        self.fixed = tuple(names[constraints.is_fixed()])
         self.starts = fit.starts
         self.moment_params = (
             None
@@ -245,6 +247,26 @@ class MixedMultinomialLogitResults(
         """
         return self._fit.certificate
 
+    def cov_params(
+        self,
+        r_matrix: Any = None,
+        column: Any = None,
+        scale: Any = None,
+        cov_p: Any = None,
+        other: Any = None,
+    ) -> np.ndarray:
+        """Covariance of the estimates, or of linear combinations of them.
+
+        As in statsmodels, but a combination is nan only where it depends on a parameter that has
+        no standard error.
+        """
+        if r_matrix is None:
+            return LikelihoodModelResults.cov_params(self, None, column, scale, cov_p, other)
+        whole = self.cov_params_default if cov_p is None else np.asarray(cov_p)
+        rows = np.asarray(r_matrix, dtype=float)
+        columns = rows if other is None else np.asarray(other, dtype=float)
+        return nan_dot(rows, nan_dot(whole, columns.T))
+
     @cached_property
     def tvalues(self) -> np.ndarray:
         """Estimates over their standard errors, (D,); nan for parameters that are fixed."""
@@ -317,8 +339,7 @@ class MixedMultinomialLogitResults(
 
     def _blocks(self, table: pd.DataFrame) -> Iterator[Block]:
         """One block for the common coefficients, one per class, and one for membership."""
-        constraints = self._likelihood.constraints
-        table = _with_words(table, constraints.is_fixed(), "fixed")
+        table = _with_words(table, np.isin(table.index, self.fixed), "fixed")
         table = _with_words(table, np.isin(table.index, self.at_bound), "at bound")
         names = np.array(self.model.choices.exog_names, dtype=object)
         is_common = self.model.restrictions.is_common(list(names)) & (self.n_classes > 1)

@@ -13,7 +13,7 @@ import zoo
 from conftest import ELECTRICITY, electricity_model, fitted
 from scipy import optimize
 
-from mixlogit import MixedMultinomialLogit, datasets
+from mixlogit import MixedMultinomialLogit, compare, datasets
 from mixlogit.constraints import Restrictions
 from mixlogit.em import expectation_maximisation
 from mixlogit.errors import ArgumentError
@@ -407,6 +407,27 @@ def test_the_summary_says_that_there_is_no_inference_at_a_bound():
     assert "at bound" in text
     assert "Signs imposed: loc -." in text
     assert "At the bound that their sign sets: class1.loc, class2.loc." in text
+
+
+def test_a_combination_has_an_error_unless_it_depends_on_a_parameter_without():
+    """It was nan wherever any parameter had no error, because 0 times nan is nan."""
+    result = fit_with("sign that binds")
+    names, cov = list(result.params.index), np.asarray(result.cov_params())
+    i, j = names.index("class1.cl"), names.index("class2.cl")
+    expected = np.sqrt(cov[i, i] + cov[j, j] - 2 * cov[i, j])
+    assert result.t_test("class1.cl = class2.cl").sd.item() == pytest.approx(expected, rel=1e-12)
+    chi2 = ((result.params.iloc[i] - result.params.iloc[j]) / expected) ** 2
+    found = result.wald_test("class1.cl = class2.cl", scalar=True)
+    assert found.statistic == pytest.approx(chi2, rel=1e-10)
+    assert np.isnan(result.t_test("class1.cl = class1.loc").sd).all()
+    with pytest.raises(ValueError, match="non-normal"):  # of statsmodels
+        result.wald_test("class1.loc = 0", scalar=True)
+
+
+def test_comparisons_say_what_is_fixed_and_what_is_at_its_bound():
+    text = str(compare([fit_with("fixed"), fit_with("sign that binds")]))
+    assert text.count("(fixed)") == 1
+    assert text.count("(at bound)") == 2
 
 
 def test_a_term_stands_for_all_its_columns():
