@@ -317,8 +317,12 @@ def test_constraints_that_hold_in_the_data_are_found_again():
     assert (np.abs(found - tastes.to_numpy()) < 4 * error).all().all()
 
 
-def test_the_search_never_does_worse_than_many_plain_starts():
-    own = model(3, common="pf", signs={"cl": "-"})
+@pytest.mark.parametrize(
+    "restrictions",
+    [{"common": "pf", "signs": {"cl": "-"}}, {"constraints": ["class1.pf = 0", "class2.loc = 0"]}],
+)
+def test_the_search_never_does_worse_than_many_plain_starts(restrictions):
+    own = model(3, **restrictions)
     best = max(own.fit(init="random", n_starts=4, rng=seed).llf for seed in range(5))
     assert own.fit().llf > best - 0.01
 
