@@ -13,9 +13,9 @@ import zoo
 from conftest import ELECTRICITY, electricity_model, fitted
 from scipy import optimize
 
-from mixlogit import MixedMultinomialLogit, compare, datasets
+from mixlogit import MixedMultinomialLogit, compare, datasets, em
 from mixlogit.constraints import Restrictions
-from mixlogit.em import expectation_maximisation
+from mixlogit.em import NewtonStep, expectation_maximisation
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
@@ -327,7 +327,7 @@ def test_the_search_never_does_worse_than_many_plain_starts(restrictions):
     assert own.fit().llf > best - 0.01
 
 
-@pytest.mark.parametrize("name", ["common", "sign that binds", "together"])
+@pytest.mark.parametrize("name", ["common", "equal shares", "sign that binds", "together"])
 def test_em_never_goes_down_and_stays_within_the_constraints(name):
     likelihood = model(**RESTRICTIONS[name]).likelihood()
     rng = np.random.default_rng(5)
@@ -339,6 +339,17 @@ def test_em_never_goes_down_and_stays_within_the_constraints(name):
         assert (run.value >= last - 1e-9).all()
         assert all(likelihood.constraints.meets(flat) for flat in run.parameters.flat())
         last, here = run.value, run.parameters
+
+
+def test_steps_of_tied_classes_are_shortened_together():
+    likelihood = model(common="pf").likelihood()
+    scale = likelihood.data.exog_scale
+    far = np.full((1, 2, 6), 8.0) / scale  # choices are all but certain, and Newton steps huge
+    here = likelihood.conform(Parameters(far, np.zeros((1, 1, 1))))
+    step = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))[0]
+    moved = likelihood.unpack(step).beta[0]
+    assert np.abs(moved).max() == pytest.approx(4.0, rel=1e-12)  # utils
+    assert moved[0, 0] == moved[1, 0]
 
 
 @pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)
