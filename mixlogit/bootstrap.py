@@ -34,12 +34,12 @@ class BootstrapTest:
     n_classes : int
         Under the hypothesis; the alternative has one more.
     statistic : float
-        Twice the difference of the highest log-likelihoods known of the data.
+        Twice the gain in log-likelihood, the larger model fitted by the search that is used for
+        the draws.
     pvalue : float
         (1 + draws at or above the statistic) / (1 + draws).
     gain : float
-        By how much the search that is used for the draws raised the log-likelihood of the larger
-        fit; 0 if it found nothing better.
+        By how much that search ended above the larger fit that was passed; negative if below.
     draws : ndarray, shape (B,)
         The statistic on data drawn under the hypothesis.
     n_negative : int
@@ -83,10 +83,13 @@ class BootstrapTest:
             f"Searches that ended below the fit with fewer classes, and were repeated from it: "
             f"{self.n_negative}. Draws with a fit that did not converge: {self.n_not_converged}.",
         ]
-        if self.gain > FELL:
+        if abs(self.gain) > FELL:
+            side = "above" if self.gain > 0 else "below"
+            remedy = " Fit that with more starts." if self.gain > 0 else ""
             notes.append(
-                f"The search found a log-likelihood {self.gain:.4f} above that of the larger fit, "
-                "and the statistic is from there. Fit it with more starts."
+                f"The search ended at a log-likelihood {abs(self.gain):.4f} {side} that of the "
+                "larger fit. The statistic is that of the search, so that it compares with the "
+                f"draws.{remedy}"
             )
         if self.is_weighted:
             notes.append(
@@ -141,8 +144,8 @@ def bootstrap_lr_test(
     n_starts : int
         Candidates of each search on drawn data, beside the smaller fit with each class split:
         latent moments where ``larger`` used them, and the kinds that it used otherwise. Fewer take
-        less time, but a search that misses the maximum makes a draw too small, and so the p-value.
-        The same search is made on the data, in case it finds more than ``larger``.
+        less time, but a search that misses the maximum loses power. The same search is made on
+        the data: a statistic from a better one would not compare with the draws.
     n_jobs : int
         Processes; the draws do not depend on it. With more than one, a script has to guard what
         it runs by ``if __name__ == "__main__":``.
@@ -180,11 +183,11 @@ def bootstrap_lr_test(
         with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
             parts = list(pool.map(search.replicates, shares))
     draws, is_negative, is_converged = np.concatenate(parts).T
-    statistic = 2 * (max(larger.llf, again.llf) - smaller.llf)
+    statistic = 2 * (again.llf - smaller.llf)
     return BootstrapTest(
         n_classes=smaller.n_classes,
         statistic=statistic,
-        gain=max(again.llf - larger.llf, 0.0),
+        gain=again.llf - larger.llf,
         pvalue=(1 + int((draws >= statistic).sum())) / (1 + n_bootstrap),
         draws=draws,
         n_negative=int(is_negative.sum()),

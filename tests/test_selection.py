@@ -18,6 +18,7 @@ from simulated import TASTES, panel
 
 from mixlogit import (
     MixedMultinomialLogit,
+    bootstrap,
     bootstrap_lr_test,
     cross_validate,
     plotting,
@@ -315,7 +316,17 @@ def test_a_better_maximum_found_on_the_way_is_used():
     test = bootstrap_lr_test(two, local, n_bootstrap=1)
     assert test.statistic == pytest.approx(2 * (best - two.llf), abs=1e-5)
     assert test.gain == pytest.approx(best - local.llf, abs=1e-5)
-    assert "above that of the larger fit" in str(test)
+    assert "above that of the larger fit" in " ".join(str(test).split())
+
+
+def test_the_statistic_is_that_of_the_search_on_the_draws_even_where_the_fit_is_better(monkeypatch):
+    fewer, more = fitted("electricity", 2), fitted("electricity", 3)
+    poor = electricity_model(3).fit(init="random", n_starts=1, rng=1)
+    monkeypatch.setattr(bootstrap, "fit_beyond", lambda *_: (poor, False))
+    test = bootstrap_lr_test(fewer, more, n_bootstrap=1)
+    assert test.statistic == pytest.approx(2 * (poor.llf - fewer.llf), rel=1e-12)
+    assert test.gain == pytest.approx(poor.llf - more.llf, rel=1e-9)
+    assert "below that of the larger fit" in " ".join(str(test).split())
 
 
 def test_the_test_says_how_it_was_made():
