@@ -14,11 +14,13 @@ from conftest import ELECTRICITY, electricity_model, fitted
 from scipy import optimize
 
 from mixlogit import MixedMultinomialLogit, compare, datasets, em
+from mixlogit.certificate import certify
 from mixlogit.constraints import Restrictions
 from mixlogit.em import NewtonStep, expectation_maximisation
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
+from mixlogit.split_merge import splits
 
 NAMES = ["class1.a", "class1.b", "class2.a", "class2.b", "class2._membership.Intercept"]
 
@@ -363,6 +365,75 @@ def test_common_coefficients_and_signs_work_in_every_layout(case):
     assert likelihood.constraints.meets(run.parameters[0].flat())
     # the log-likelihood is good to 1e-12 of its size
     assert run.value[0] >= likelihood.expect(stack).llf[0] * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("method", ["em-newton", "newton"])
+def test_a_coefficient_that_starts_at_its_bound_leaves_it_if_that_is_better(method):
+    free = model().fit()
+    start = free.params.copy()
+    start[["class1.loc", "class2.loc"]] = 0.0
+    result = model(signs={"loc": "+"}).fit(start, method=method)
+    assert result.converged
+    assert result.llf == pytest.approx(free.llf, abs=1e-8)
+
+
+def test_newton_stops_at_the_bound_that_it_meets():
+    best = fit_with("sign that binds")
+    start = best.params.copy()
+    start[["class1.loc", "class2.loc"]] = -0.5
+    result = best.model.fit(start, method="newton")
+    assert result.converged
+    assert result.at_bound == best.at_bound
+    assert result.llf == pytest.approx(best.llf, abs=1e-8)
+
+
+def test_a_bound_that_the_score_pulls_away_from_is_no_maximum():
+    held = model(constraints=["class1.loc = 0", "class2.loc = 0"]).fit()
+    likelihood = model(signs={"loc": "+"}).likelihood()
+    params = np.asarray(held.params)
+    certificate = certify(
+        likelihood,
+        likelihood.unpack(params),
+        likelihood.evaluate(params),
+        ended="stationary",
+        n_finished=1,
+        n_agree=1,
+    )
+    assert certificate.status == "not stationary"
+
+
+def test_classes_change_places_where_that_meets_the_constraints():
+    likelihood = model(constraints="class1.pf = 0").likelihood()
+    rng = np.random.default_rng(7)
+    beta = rng.standard_normal((1, 2, 6))
+    beta[0, 1, 0] = 0.0
+    given = Parameters(beta, np.array([[[0.3]]]))
+    met = likelihood.conform(given)
+    np.testing.assert_allclose(met.beta, beta[:, ::-1], rtol=1e-14)
+    np.testing.assert_allclose(met.gamma, -given.gamma, rtol=1e-14)
+    kept = likelihood.conform(given, relabel=False)
+    np.testing.assert_allclose(kept.beta[0, 1], beta[0, 1], rtol=1e-14)
+
+
+def test_what_is_moved_is_weighted_by_the_spread_of_the_attributes():
+    likelihood = model(constraints="class1.pf = class1.loc").likelihood()
+    beta = np.random.default_rng(8).standard_normal((1, 2, 6))
+    met = likelihood.conform(Parameters(beta, np.zeros((1, 1, 1))), relabel=False).beta[0]
+    price, local = likelihood.data.exog_scale[[0, 2]] ** 2
+    expected = (price * beta[0, 0, 0] + local * beta[0, 0, 2]) / (price + local)
+    np.testing.assert_allclose(met[0, [0, 2]], expected, rtol=1e-12)
+    np.testing.assert_allclose(met[1], beta[0, 1], rtol=1e-12)
+
+
+def test_classes_are_split_along_attributes_that_are_not_common():
+    own = model(common=["pf", "tod"])
+    likelihood = own.likelihood()
+    parameters = likelihood.unpack(np.asarray(fit_with("common").params))
+    apart = splits(likelihood, parameters)
+    for k in range(2):
+        moved = apart.beta[k, 2] - parameters.beta[k]
+        np.testing.assert_array_equal(moved[[0, 4]], 0.0)
+        assert np.abs(moved).max() > 0.01
 
 
 def test_one_class_takes_signs():
