@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -457,7 +457,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         self,
         start_params: Any = None,
         *,
-        candidates: Sequence[Any] = (),
+        candidates: list[Any] | tuple[Any, ...] = (),
         init: str = "auto",
         n_starts: int | None = None,
         method: str = "em-newton",
@@ -476,9 +476,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         ----------
         start_params : array_like, shape (D,), or results, optional
             A single start, in the order of `param_names`; no others are tried.
-        candidates : sequence of array_like, shape (D,), or results
-            Further starts that join those of the search. Results with one class fewer join it
-            with each of their classes split in two.
+        candidates : list of array_like, shape (D,), or results
+            Further starts that join those of the search; with one class there is none. Results
+            with one class fewer join it with each of their classes split in two.
         init : {"auto", "moments", "subspace", "random"}
             How starts are found. "auto": latent moments where the data allow them, draws in their
             subspace, clusters of the individuals' scores and random partitions, most of them with
@@ -532,6 +532,12 @@ class MixedMultinomialLogit(LikelihoodModel):
         if not (np.isfinite(tol) and tol > 0):
             raise ArgumentError(f"tol={tol!r} must be positive.")
         likelihood = self.likelihood(penalty)
+        others = self._candidates(candidates, likelihood)
+        if start_params is not None and others is not None:
+            raise ArgumentError(
+                "start_params is a single start, beside which no others are tried. Pass it among "
+                "the candidates instead."
+            )
         settings = {
             "optimizer": method,
             "method": method,
@@ -545,7 +551,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         fit = estimate(
             likelihood,
             start=self._start(start_params, likelihood),
-            candidates=self._candidates(candidates, likelihood),
+            candidates=others,
             init=init,
             n_starts=n_starts,
             method=method,
@@ -575,9 +581,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         return likelihood.unpack(flat)
 
     def _candidates(
-        self, candidates: Sequence[Any], likelihood: MixtureLikelihood
+        self, candidates: list[Any] | tuple[Any, ...], likelihood: MixtureLikelihood
     ) -> Parameters | None:
         """Read further starts: arrays, results, or results with one class fewer."""
+        if not isinstance(candidates, (list, tuple)):
+            raise ArgumentError(
+                f"candidates must be a list of starts, not {type(candidates).__name__}. Put a "
+                "single one in a list."
+            )
         stacks = []
         for candidate in candidates:
             flat = np.asarray(getattr(candidate, "params", candidate), dtype=float)

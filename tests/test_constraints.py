@@ -598,6 +598,19 @@ def test_a_start_outside_the_constraints_is_refused():
         own.fit(start_params=np.arange(13.0) / 100)
 
 
+def test_candidates_beside_a_single_start_are_refused():
+    own = model()
+    start = np.zeros(13)
+    with pytest.raises(ArgumentError, match="beside which no others are tried"):
+        own.fit(start, candidates=[start])
+
+
+def test_a_single_candidate_has_to_be_in_a_list():
+    for single in (fit_with("fixed"), np.zeros(13)):
+        with pytest.raises(ArgumentError, match="candidates must be a list of starts"):
+            model().fit(candidates=single)
+
+
 @pytest.mark.parametrize(
     ("restrictions", "named"),
     [
