@@ -17,7 +17,7 @@ from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, refuse_other_data, refuse_penalty, unwrapped
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.simulate import redraw
-from mixlogit.summary import Block, Summary
+from mixlogit.summary import Block, Summarised, Summary
 
 __all__ = ["BootstrapTest", "bootstrap_lr_test"]
 
@@ -26,7 +26,7 @@ _MAXITER = 60  # of EM there: Newton's steps do the rest sooner
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BootstrapTest:
+class BootstrapTest(Summarised):
     """A bootstrap likelihood-ratio test of a number of classes.
 
     Parameters
@@ -107,17 +107,11 @@ class BootstrapTest:
             notes=tuple(notes),
         )
 
-    def __str__(self) -> str:
-        return str(self.summary())
-
     def __repr__(self) -> str:
         return (
             f"<BootstrapTest of {classes_in_words(self.n_classes)} against {self.n_classes + 1}: "
             f"statistic {self.statistic:.4f}, p-value {self.pvalue:.4g}>"
         )
-
-    def _repr_html_(self) -> str:
-        return self.summary().as_html()
 
 
 def bootstrap_lr_test(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mixlogit.errors import ArgumentError, listed, plural
 from mixlogit.nested import data_difference, has_converged, unwrapped
-from mixlogit.summary import Block, Summary
+from mixlogit.summary import Block, Summarised, Summary
 
 if TYPE_CHECKING:
     from mixlogit.results import MixedMultinomialLogitResults
@@ -23,7 +23,7 @@ _STARS = ((0.01, "***"), (0.05, "**"), (0.1, "*"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Summarised):
     """Several results side by side.
 
     Parameters
@@ -181,14 +181,8 @@ class Comparison:
             notes.append(f"Standard errors are of different kinds: {', '.join(pairs)}.")
         return tuple(notes)
 
-    def __str__(self) -> str:
-        return str(self.summary())
-
     def __repr__(self) -> str:
         return f"<Comparison of {plural(len(self.names), 'result')}: {', '.join(self.names)}>"
-
-    def _repr_html_(self) -> str:
-        return self.summary().as_html()
 
 
 def compare(results: Iterable[Any], names: Iterable[str] | None = None) -> Comparison:

@@ -21,13 +21,13 @@ from mixlogit.growth import (
 )
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, unwrapped
-from mixlogit.summary import Block, Summary
+from mixlogit.summary import Block, Summarised, Summary
 
 __all__ = ["CrossValidation", "cross_validate"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CrossValidation:
+class CrossValidation(Summarised):
     """Log-likelihood of individuals whom a fit has not seen, by number of classes.
 
     Parameters
@@ -87,14 +87,8 @@ class CrossValidation:
             ),
         )
 
-    def __str__(self) -> str:
-        return str(self.summary())
-
     def __repr__(self) -> str:
         return f"<CrossValidation of {', '.join(map(str, self.table.index))} classes>"
-
-    def _repr_html_(self) -> str:
-        return self.summary().as_html()
 
 
 def cross_validate(

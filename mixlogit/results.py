@@ -259,6 +259,18 @@ class MixedMultinomialLogitResults(
 
         As in statsmodels, but a combination is nan only where it depends on a parameter that has
         no standard error.
+
+        Parameters
+        ----------
+        r_matrix, other : array_like, shape (M, D), optional
+            Combinations: their covariance is r_matrix cov other', with r_matrix in place of
+            other if that is None.
+        column, scale, cov_p
+            As in statsmodels.
+
+        Returns
+        -------
+        ndarray, shape (D, D) or (M, M)
         """
         if r_matrix is None:
             return LikelihoodModelResults.cov_params(self, None, column, scale, cov_p, other)

@@ -21,7 +21,7 @@ from mixlogit.growth import (
 )
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, unwrapped
-from mixlogit.summary import Block, Summary
+from mixlogit.summary import Block, Summarised, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ CRITERIA = ("aic", "bic", "caic", "sabic", "icl")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ClassSelection:
+class ClassSelection(Summarised):
     """Fits of several numbers of classes, and criteria to choose by.
 
     Parameters
@@ -222,14 +222,8 @@ class ClassSelection:
             )
         return notes
 
-    def __str__(self) -> str:
-        return str(self.summary())
-
     def __repr__(self) -> str:
         return f"<ClassSelection of {', '.join(map(str, self.results))} classes>"
-
-    def _repr_html_(self) -> str:
-        return self.summary().as_html()
 
 
 def select_classes(

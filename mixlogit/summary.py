@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 
 from mixlogit.errors import ArgumentError
 
-__all__ = ["Block", "Summary", "coefficient_table"]
+__all__ = ["Block", "Summarised", "Summary", "coefficient_table"]
 
 MIN_WIDTH = 78
 MAX_WIDTH = 100
@@ -210,6 +210,20 @@ class Summary:
         writer.writeheader()
         writer.writerows(rows)
         return stream.getvalue()
+
+
+class Summarised:
+    """What is shown by its summary, as text and in notebooks."""
+
+    if TYPE_CHECKING:
+
+        def summary(self) -> Summary: ...
+
+    def __str__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return self.summary().as_html()
 
 
 def coefficient_table(
