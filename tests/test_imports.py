@@ -25,6 +25,7 @@ ORDER = [
     "rankings",
     "datasets",
     "newton",
+    "threads",
     "logit",
     "membership",
     "constraints",
@@ -64,7 +65,7 @@ STANDARD = {  # of the standard library
     *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
-    *("argparse", "concurrent", "multiprocessing", "os", "pathlib"),
+    *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
     "__future__",
 }
 
