@@ -66,6 +66,7 @@ class ProgressLine:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
+            self._bar.refresh()  # an interruption may have cut it short; what is whole is wiped out
             self._bar.close()
             self._bar = None
 
@@ -137,6 +138,7 @@ def _bar(text: str, total: int | None) -> Any:
         desc=text,
         total=total,
         leave=False,
+        delay=1e-9,  # nothing is drawn before there is somebody who wipes it out
         dynamic_ncols=True,
         bar_format=_STEPS if total else _FIT,
     )
