@@ -240,8 +240,9 @@ def _replicates(
         waiting = [pool.submit(_replicate_adopted, seed) for seed in seeds]
         try:
             yield from (one.result() for one in waiting)
-        finally:  # when it is interrupted, what has not begun is not waited for
+        except BaseException:  # nobody waits for the rest
             pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 _adopted: list[_Search] = []  # in another process: the search that it works for
