@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
 import warnings
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
+from concurrent import futures
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mixlogit.errors import ArgumentError, MixlogitWarning
-from mixlogit.growth import FELL, classes_in_words, fit_beyond, refuse_below
+from mixlogit.errors import ArgumentError, InterruptWarning, MixlogitWarning, plural
+from mixlogit.growth import FELL, classes_in_words, fit_beyond, one_of_many, refuse_below
+from mixlogit.incumbent import keeps
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, refuse_other_data, refuse_penalty, unwrapped
+from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.simulate import redraw
 from mixlogit.summary import Block, Summarised, Summary
@@ -23,6 +27,7 @@ __all__ = ["BootstrapTest", "bootstrap_lr_test"]
 
 _FEW_STARTS = 2  # of the smaller model on drawn data, beside the parameters behind them
 _MAXITER = 60  # of EM there: Newton's steps do the rest sooner
+_NO_LINE = ProgressLine(False, "")  # in another process
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +55,8 @@ class BootstrapTest(Summarised):
         Whether there are sampling weights.
     seed : int, Generator or None
         What was passed as ``rng``.
+    n_left_out : int
+        Draws that were asked for and not made, because they were interrupted.
     """
 
     n_classes: int
@@ -61,6 +68,7 @@ class BootstrapTest(Summarised):
     n_not_converged: int
     is_weighted: bool
     seed: Any
+    n_left_out: int = 0
 
     def summary(self) -> Summary:
         """Table of the test.
@@ -83,6 +91,8 @@ class BootstrapTest(Summarised):
             f"Searches that ended below the fit with fewer classes, and were repeated from it: "
             f"{self.n_negative}. Draws with a fit that did not converge: {self.n_not_converged}.",
         ]
+        if self.n_left_out:
+            notes.insert(0, _interrupted(self.n_left_out))
         if abs(self.gain) > FELL:
             side = "above" if self.gain > 0 else "below"
             remedy = " Fit that with more starts." if self.gain > 0 else ""
@@ -108,9 +118,10 @@ class BootstrapTest(Summarised):
         )
 
     def __repr__(self) -> str:
+        interrupted = ", interrupted" if self.n_left_out else ""
         return (
             f"<BootstrapTest of {classes_in_words(self.n_classes)} against {self.n_classes + 1}: "
-            f"statistic {self.statistic:.4f}, p-value {self.pvalue:.4g}>"
+            f"statistic {self.statistic:.4f}, p-value {self.pvalue:.4g}{interrupted}>"
         )
 
 
@@ -121,6 +132,9 @@ def bootstrap_lr_test(
     rng: int | np.random.Generator | None = 0,
     n_starts: int = 8,
     n_jobs: int = 1,
+    *,
+    disp: bool | None = None,
+    on_interrupt: str = "keep",
 ) -> BootstrapTest:
     """Test a number of classes against one more, by a parametric bootstrap.
 
@@ -143,10 +157,20 @@ def bootstrap_lr_test(
     n_jobs : int
         Processes; the draws do not depend on it. With more than one, a script has to guard what
         it runs by ``if __name__ == "__main__":``.
+    disp : bool, optional
+        Whether a line on standard error counts the draws; as for `MixedMultinomialLogit.fit`.
+    on_interrupt : {"keep", "raise"}
+        What Ctrl-C does. "keep": the test is made with the draws that were finished, which are
+        fewer than asked for; KeyboardInterrupt is raised if there are none.
 
     Returns
     -------
     BootstrapTest
+
+    Warns
+    -----
+    InterruptWarning
+        The draws were interrupted.
 
     Raises
     ------
@@ -163,32 +187,76 @@ def bootstrap_lr_test(
     smaller, larger = unwrapped(smaller), unwrapped(larger)
     for name, n in (("n_bootstrap", n_bootstrap), ("n_starts", n_starts), ("n_jobs", n_jobs)):
         refuse_below(name, n, 1)
+    is_kept = keeps(on_interrupt)
     _refuse_pair(smaller, larger)
     generator = np.random.default_rng(rng)
     search = _Search.of(smaller, larger, n_starts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MixlogitWarning)  # told of with the fits
-        again, _ = search.larger_fit(smaller.model, smaller, generator)
-    seeds = generator.integers(2**63, size=n_bootstrap)
-    shares = np.array_split(seeds, min(n_jobs, n_bootstrap))
-    if len(shares) == 1:
-        parts = [search.replicates(seeds)]
-    else:
-        with ProcessPoolExecutor(len(shares), mp_context=get_context("spawn")) as pool:
-            parts = list(pool.map(search.replicates, shares))
-    draws, is_negative, is_converged = np.concatenate(parts).T
+    parts = []
+    with ProgressLine(disp, "Draws", n_bootstrap) as line:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MixlogitWarning)  # told of with the fits
+            again, _ = search.larger_fit(smaller.model, smaller, generator, line)
+        seeds = generator.integers(2**63, size=n_bootstrap)
+        try:
+            for part in _replicates(search, seeds, min(n_jobs, n_bootstrap), line):
+                parts.append(part)
+                line.step()
+        except KeyboardInterrupt:
+            if not (parts and is_kept):
+                raise
+    n_left_out = n_bootstrap - len(parts)
+    if n_left_out:
+        warnings.warn(_interrupted(n_left_out), InterruptWarning, stacklevel=2)
+    draws, is_negative, is_converged = np.array(parts, dtype=float).T
     statistic = 2 * (again.llf - smaller.llf)
     return BootstrapTest(
         n_classes=smaller.n_classes,
         statistic=statistic,
         gain=again.llf - larger.llf,
-        pvalue=(1 + int((draws >= statistic).sum())) / (1 + n_bootstrap),
+        pvalue=(1 + int((draws >= statistic).sum())) / (1 + len(draws)),
         draws=draws,
         n_negative=int(is_negative.sum()),
-        n_not_converged=n_bootstrap - int(is_converged.sum()),
+        n_not_converged=len(draws) - int(is_converged.sum()),
         is_weighted=bool((smaller.model.choices.weights != 1).any()),
         seed=rng,
+        n_left_out=n_left_out,
     )
+
+
+def _interrupted(n_left_out: int) -> str:
+    """How much is missing."""
+    return f"Interrupted: {plural(n_left_out, 'draw')} of those asked for were not made."
+
+
+def _replicates(
+    search: _Search, seeds: np.ndarray, n_jobs: int, line: ProgressLine
+) -> Iterator[tuple[float, bool, bool]]:
+    """Yield replicates in the order of their seeds, from this process or from others."""
+    if n_jobs == 1:
+        yield from (search.replicate(seed, line) for seed in seeds)
+        return
+    context = multiprocessing.get_context("spawn")
+    with futures.ProcessPoolExecutor(n_jobs, context, _adopt, (search,)) as pool:
+        waiting = [pool.submit(_replicate_adopted, seed) for seed in seeds]
+        try:
+            yield from (one.result() for one in waiting)
+        except BaseException:  # nobody waits for the rest
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_adopted: list[_Search] = []  # in another process: the search that it works for
+
+
+def _adopt(search: _Search) -> None:
+    """Take over a search, once for all replicates of a process, which Ctrl-C then ends."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _adopted[:] = [search]
+
+
+def _replicate_adopted(seed: int) -> tuple[float, bool, bool]:
+    """One replicate of the search that was taken over."""
+    return _adopted[0].replicate(seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,39 +284,40 @@ class _Search:
         init = "moments" if has_moments else larger.mle_settings["init"]
         return cls(smaller, larger.n_classes, init, n_starts)
 
-    def settings(self, n_starts: int, rng: np.random.Generator) -> dict[str, Any]:
+    def settings(
+        self, n_starts: int, rng: np.random.Generator, line: ProgressLine
+    ) -> dict[str, Any]:
         """Arguments of fit."""
-        return {"init": self.init, "n_starts": n_starts, "maxiter": _MAXITER, "rng": rng}
+        settings = {"init": self.init, "n_starts": n_starts, "maxiter": _MAXITER, "rng": rng}
+        return one_of_many(settings, line)
 
     def larger_fit(
         self,
         model: MixedMultinomialLogit,
         null: MixedMultinomialLogitResults,
         rng: np.random.Generator,
+        line: ProgressLine,
     ) -> tuple[MixedMultinomialLogitResults, bool]:
         """Fit a class more than ``null``; whether that took a second search."""
         more, settings = (
             model.with_classes(self.n_classes),
-            self.settings(self.n_starts, rng),
+            self.settings(self.n_starts, rng, line),
         )
         fit, is_refitted = fit_beyond(more, null, settings)
         return unwrapped(fit), is_refitted
 
-    def replicates(self, seeds: np.ndarray) -> np.ndarray:
+    def replicate(self, seed: int, line: ProgressLine = _NO_LINE) -> tuple[float, bool, bool]:
         """Statistic of drawn choices, whether a search fell short, and whether fits converged."""
-        rows = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MixlogitWarning)
-            for seed in seeds:
-                rng = np.random.default_rng(seed)
-                drawn = redraw(self.smaller.model.choices, self.smaller._parameters, rng)
-                model = self.smaller.model.with_choices(drawn)
-                settings = self.settings(_FEW_STARTS, rng)
-                null = unwrapped(model.fit(candidates=[self.smaller.params], **settings))
-                full, is_refitted = self.larger_fit(model, null, rng)
-                both = has_converged(null) and has_converged(full)
-                rows.append((2 * (full.llf - null.llf), is_refitted, both))
-        return np.array(rows, dtype=float)
+            rng = np.random.default_rng(seed)
+            drawn = redraw(self.smaller.model.choices, self.smaller._parameters, rng)
+            model = self.smaller.model.with_choices(drawn)
+            settings = self.settings(_FEW_STARTS, rng, line)
+            null = unwrapped(model.fit(candidates=[self.smaller.params], **settings))
+            full, is_refitted = self.larger_fit(model, null, rng, line)
+            both = has_converged(null) and has_converged(full)
+            return 2 * (full.llf - null.llf), is_refitted, both
 
 
 def _refuse_pair(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
+import scipy
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
 from mixlogit.likelihood import MixtureLikelihood, Parameters
@@ -148,11 +148,12 @@ def _k_means(
         return parts
     z = _whitened_scores(likelihood, pooled)
     few = len(z) < likelihood.n_classes
+    # scipy.cluster is imported where it is first used: nothing else needs it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
         for i in range(n):
             centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
-            parts[i] = kmeans2(z, centres, minit="matrix")[1]
+            parts[i] = scipy.cluster.vq.kmeans2(z, centres, minit="matrix")[1]
     return parts
 
 

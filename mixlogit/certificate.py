@@ -46,7 +46,7 @@ class Certificate:
     status : str
         "converged", or what it is instead: "boundary" (a class has vanished), "separation"
         (coefficients diverge), "flat" (a direction is not identified), "saddle", "maxiter",
-        "em" (EM has converged, the maximum is not certified), "not stationary".
+        "em" (EM has converged, the maximum is not certified), "not stationary", "interrupted".
     message : str
         The status in words, with names of classes and attributes and a remedy.
     score_norm : float
@@ -100,7 +100,7 @@ def certify(
     parameters : Parameters
     at : Evaluation
         The log-likelihood there.
-    ended : {"stationary", "maxiter", "em"}
+    ended : {"stationary", "maxiter", "em", "interrupted"}
         Why the iterations ended; "em" when EM converged and no Newton steps were asked for.
     n_finished, n_agree : int
 
@@ -163,6 +163,11 @@ def _judge(
     leading: str,
 ) -> tuple[str, str]:
     """Status and message, the gravest finding first."""
+    if ended == "interrupted":  # whatever else it is, it was on its way to something better
+        return "interrupted", (
+            "The fit was interrupted: these are the best estimates by then, and no maximum. Go on "
+            "from them with start_params, or search again with them in candidates."
+        )
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     vanished = np.flatnonzero(at.mass < _LEAST_CLASS * mean_weight)
     if len(vanished):

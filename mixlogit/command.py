@@ -44,7 +44,7 @@ exit codes:
   0    fitted, at a certified maximum; with select, some number of classes is
   1    fitted, but not at a certified maximum: what there is is printed and written all the same
   2    an option, the table, a formula or a file to write is wrong; nothing is fitted
-  130  interrupted"""
+  130  interrupted; what there was by then is printed and written all the same"""
 _DATA_HELP = """\
 DATA has one row per situation and available alternative: .csv, .csv.gz, .tsv, .tsv.gz, .parquet,
 or - for CSV from standard input. FORMULA is in patsy's language, and may call np.log and its kin,
@@ -112,6 +112,8 @@ def _fit(arguments: argparse.Namespace) -> int:
     summary = result.summary()
     _show(summary)
     _write(arguments, summary, result)
+    if result.certificate().status == "interrupted":
+        return 130
     return 0 if result.converged else 1
 
 
@@ -125,12 +127,12 @@ def _select(arguments: argparse.Namespace) -> int:
         _show(summary)
         _write(arguments, summary, None)
         _say("warning", "None of the fits is a certified maximum, so there is no best one.")
-        return 1
+        return 130 if selection.left_out else 1
     best = selection.best(arguments.criterion)
     title = f"The best number of classes by {arguments.criterion.upper()}"
     _show(f"{summary}\n\n{best.summary(title=title)}")
     _write(arguments, summary, best)
-    return 0
+    return 130 if selection.left_out else 0
 
 
 _COMMANDS = {None: _demonstrate, "fit": _fit, "select": _select}
@@ -163,7 +165,7 @@ def _fit_keywords(arguments: argparse.Namespace) -> dict[str, Any]:
         "rng": arguments.seed,
         "penalty": arguments.penalty,
         "cov_type": arguments.cov,
-        "disp": sys.stderr.isatty() and not arguments.quiet,
+        "disp": False if arguments.quiet else None,
     }
 
 
@@ -382,7 +384,7 @@ def _add_outputs(parser: argparse.ArgumentParser, what: str) -> None:
     for option, (form, _) in _FORMS.items():
         group.add_argument(f"--{option}", metavar="FILE", help=f"write the {what} as {form}")
     group.add_argument("--save", metavar="FILE", help="write the results, for statsmodels' load")
-    group.add_argument("--quiet", action="store_true", help="no progress line, even on a terminal")
+    group.add_argument("--quiet", action="store_true", help="no progress line on a terminal")
 
 
 def _names(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,17 +11,20 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.choices import ChoiceData
-from mixlogit.errors import ArgumentError, IdentificationError
+from mixlogit.errors import ArgumentError, IdentificationError, InterruptWarning, plural
 from mixlogit.growth import (
     classes_in_words,
     each_warning_once,
+    one_of_many,
     path,
     read_numbers,
     refuse_below,
     refuse_rigid,
 )
+from mixlogit.incumbent import keeps
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, unwrapped
+from mixlogit.progress import ProgressLine
 from mixlogit.summary import Block, Summarised, Summary
 
 __all__ = ["CrossValidation", "cross_validate"]
@@ -41,14 +45,18 @@ class CrossValidation(Summarised):
     folds : DataFrame, shape (K, folds)
         Mean held-out log-likelihood of an individual in each fold.
     n_individuals : int
+        Held out, in all folds together.
     seed : int, Generator or None
         What was passed as ``rng``.
+    n_left_out : int
+        Folds that were not held out, because they were interrupted.
     """
 
     table: pd.DataFrame
     folds: pd.DataFrame
     n_individuals: int
     seed: Any
+    n_left_out: int = 0
 
     @property
     def best(self) -> int:
@@ -71,6 +79,7 @@ class CrossValidation(Summarised):
             }
         )
         shown.index = [classes_in_words(n) for n in shown.index]
+        interrupted = () if not self.n_left_out else (_interrupted(self.n_left_out),)
         return Summary(
             "Cross-validation",
             header=(
@@ -81,6 +90,7 @@ class CrossValidation(Summarised):
             ),
             blocks=(Block("Held-out log-likelihood of an individual", shown),),
             notes=(
+                *interrupted,
                 "Individuals were held out with all their choices. Standard errors are over "
                 "individuals; those of what is behind the best come from differences within "
                 "individuals. Failed are folds whose fit did not end at a certified maximum.",
@@ -88,7 +98,8 @@ class CrossValidation(Summarised):
         )
 
     def __repr__(self) -> str:
-        return f"<CrossValidation of {', '.join(map(str, self.table.index))} classes>"
+        interrupted = ", interrupted" if self.n_left_out else ""
+        return f"<CrossValidation of {', '.join(map(str, self.table.index))} classes{interrupted}>"
 
 
 def cross_validate(
@@ -96,6 +107,9 @@ def cross_validate(
     n_classes: Iterable[int] = range(1, 7),
     n_folds: int = 10,
     rng: int | np.random.Generator | None = 0,
+    *,
+    disp: bool | None = None,
+    on_interrupt: str = "keep",
     **fit_kwds: Any,
 ) -> CrossValidation:
     """Compare numbers of classes by the log-likelihood of individuals held out.
@@ -113,12 +127,22 @@ def cross_validate(
     n_folds : int
     rng : int, Generator or None
         Seed of the folds, and then of the starts.
+    disp : bool, optional
+        Whether a line on standard error counts the folds; as for `MixedMultinomialLogit.fit`.
+    on_interrupt : {"keep", "raise"}
+        What Ctrl-C does. "keep": the means are over the folds that were finished, and the summary
+        says how many are missing; KeyboardInterrupt is raised if there are none.
     **fit_kwds
         Of `MixedMultinomialLogit.fit`.
 
     Returns
     -------
     CrossValidation
+
+    Warns
+    -----
+    InterruptWarning
+        The folds were interrupted.
 
     Raises
     ------
@@ -130,6 +154,7 @@ def cross_validate(
     numbers = read_numbers(n_classes)
     refuse_rigid(fit_kwds)
     refuse_below("n_folds", n_folds, 2)
+    is_kept = keeps(on_interrupt)
     data = model.choices
     if n_folds > data.n_individuals:
         raise ArgumentError(
@@ -138,31 +163,51 @@ def cross_validate(
     generator = np.random.default_rng(rng)
     held = _folds(data.entries.frequency, n_folds, generator)
     likelihoods = [model.with_classes(n).likelihood() for n in numbers]
-    parts: list[np.ndarray] = []
-    n_failed = np.zeros(len(numbers), dtype=int)
-    with each_warning_once():
-        for fold, own in enumerate(held):
-            seen = model.with_choices(_others(data, own, fold))
-            fits = list(path(seen, numbers, {**fit_kwds, "rng": generator}))
-            log_f = [
-                likelihood.posterior(unwrapped(fit)._parameters)[0][own > 0]
-                for likelihood, fit in zip(likelihoods, fits, strict=True)
-            ]
-            parts.append(np.array(log_f))
-            n_failed += [not has_converged(unwrapped(fit)) for fit in fits]
+    parts: list[tuple[np.ndarray, list[bool]]] = []  # of each fold: (K, people), whether it failed
+    with each_warning_once(), ProgressLine(disp, "Folds", n_folds) as line:
+        fit_kwds = {**one_of_many(fit_kwds, line), "rng": generator}
+        try:
+            for fold, own in enumerate(held):
+                seen = model.with_choices(_others(data, own, fold))
+                fits = [unwrapped(fit) for fit in path(seen, numbers, fit_kwds)]
+                log_f = [
+                    likelihood.posterior(fit._parameters)[0][own > 0]
+                    for likelihood, fit in zip(likelihoods, fits, strict=True)
+                ]
+                parts.append((np.array(log_f), [not has_converged(fit) for fit in fits]))
+                line.step()
+        except KeyboardInterrupt:
+            if not (parts and is_kept):
+                raise
+    held = held[: len(parts)]
+    n_left_out = n_folds - len(parts)
+    if n_left_out:
+        warnings.warn(_interrupted(n_left_out), InterruptWarning, stacklevel=2)
     of_fold, person = np.nonzero(held)
     table, by_fold = _held_out(
-        np.hstack(parts),
+        np.hstack([log_f for log_f, _ in parts]),
         of_fold,
         held[of_fold, person],
         data.weights[person],
         data.choices_per_individual[person],
     )
-    table["not converged"] = n_failed
+    table["not converged"] = np.sum([is_failed for _, is_failed in parts], axis=0)
     index = pd.Index(numbers, name="n_classes")
-    columns = pd.RangeIndex(1, n_folds + 1, name="fold")
+    columns = pd.RangeIndex(1, len(parts) + 1, name="fold")
     return CrossValidation(
-        table.set_index(index), pd.DataFrame(by_fold, index, columns), data.n_individuals, rng
+        table.set_index(index),
+        pd.DataFrame(by_fold, index, columns),
+        int(held.sum()),
+        rng,
+        n_left_out,
+    )
+
+
+def _interrupted(n_left_out: int) -> str:
+    """How much is missing."""
+    return (
+        f"Interrupted: the individuals of {plural(n_left_out, 'fold')} were not held out, and are "
+        "in no mean."
     )
 
 

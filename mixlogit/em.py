@@ -220,7 +220,7 @@ def expectation_maximisation(
     m_step: MStep | None = None,
     accelerate: bool = True,
     floor: float | None = None,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None,
 ) -> Run:
     """Run EM on a stack of mixtures until each converges or ``maxiter`` iterations are done.
 
@@ -240,8 +240,8 @@ def expectation_maximisation(
         Give up mixtures that will hardly rise above this log-likelihood, or above the best of
         the stack.
     callback : callable, optional
-        Called after every pass over the table with its number, and the values (A,) and posterior
-        weights (A, K) of the mixtures that were still running.
+        Called after every pass over the table with its number, and the values (A,), posterior
+        weights (A, K) and parameters of the mixtures that were still running.
 
     Returns
     -------
@@ -313,7 +313,7 @@ def expectation_maximisation(
         converged[active] = gap < tol
         final.beta[active], final.gamma[active], final_value[active] = here.beta, here.gamma, value
         if callback is not None:
-            callback(iteration, value, at.mass)
+            callback(iteration, value, at.mass, here)
 
         missed = ~rises & is_leap
         wait = np.where(missed, next_wait, np.maximum(wait - rises, 0))
@@ -358,7 +358,7 @@ class Climb:
     m_step: MStep
     maxiter: int
     tol: float
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None
+    callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None
 
     def with_classes(self, n_classes: int) -> Climb:
         """Give the same for another number of classes."""

@@ -19,6 +19,7 @@ __all__ = [
     "DataWarning",
     "FormulaError",
     "IdentificationError",
+    "InterruptWarning",
     "MixlogitError",
     "MixlogitWarning",
     "NotMonotoneError",
@@ -75,6 +76,10 @@ class MixlogitWarning(UserWarning):
 
 class ConvergenceWarning(MixlogitWarning):
     """The fit did not end at a certified maximum."""
+
+
+class InterruptWarning(ConvergenceWarning):
+    """Something was interrupted from the keyboard, and what there was by then is kept."""
 
 
 class DataWarning(MixlogitWarning):

@@ -14,6 +14,7 @@ from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
 from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
+from mixlogit.incumbent import Incumbent
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
 from mixlogit.starts import Search, choose_m_step, search
@@ -41,12 +42,15 @@ class State:
         on a sample of the individuals, or with classes to spare.
     shares : ndarray, shape (K,)
         Mean posterior class probabilities of the best; nan until there is one.
+    n_running : int
+        Mixtures that run side by side.
     """
 
     phase: str
     iteration: int
     llf: float
     shares: np.ndarray
+    n_running: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +67,11 @@ class Fit:
     starts : DataFrame
         One row per finished start.
     n_em_iter, n_newton_iter : int
-        Iterations of the winning start.
+        Iterations of the winning start; of all that ran side by side, if the search was
+        interrupted.
     n_candidates, n_candidate_iterations : int
-        Candidates of the search, and the EM iterations of all of them together.
+        Candidates of the search, and the EM iterations of all of them together. The most that ran
+        side by side, if the search was interrupted.
     moments : Parameters or None
         The estimate by the method of moments, before any EM, moved to where the constraints hold;
         None where the search made none.
@@ -95,6 +101,7 @@ def estimate(
     tol: float,
     rng: np.random.Generator,
     callback: Callable[[State], None] | None,
+    keeps_best: bool = False,
 ) -> Fit:
     """Estimate a mixture.
 
@@ -114,6 +121,9 @@ def estimate(
         EM alone stops when Aitken's extrapolation promises less than this.
     callback : callable, optional
         Called with a `State` on every iteration.
+    keeps_best : bool
+        Whether an interruption from the keyboard ends the estimation at the best mixture so far;
+        before there is one it is passed on all the same.
 
     Returns
     -------
@@ -124,64 +134,90 @@ def estimate(
     total = float(likelihood.weight.sum())
 
     best = State("em", 0, -np.inf, np.full(likelihood.n_classes, np.nan))
+    kept = Incumbent(likelihood)
 
-    def watch(phase: str, llf: float, mass: np.ndarray) -> None:
+    def watch(phase: str, llf: float, mass: np.ndarray, n_running: int = 1) -> None:
         nonlocal best
         shares = mass / total if llf > best.llf else best.shares
-        best = State(phase, best.iteration + 1, max(llf, best.llf), shares)
+        best = State(phase, best.iteration + 1, max(llf, best.llf), shares, n_running)
         if callback is not None:
             callback(best)
 
-    def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray) -> None:
+    def watch_em(iteration: int, value: np.ndarray, mass: np.ndarray, here: Parameters) -> None:
         leader = int(value.argmax())
         # runs with more classes, or on a sample, only count
-        is_whole = mass.shape[-1] == likelihood.n_classes and np.isclose(mass[leader].sum(), total)
-        watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader])
+        is_whole = kept.see(value, mass, here)
+        watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader], len(value))
 
-    def watch_newton(iteration: int, at: Evaluation, phi: np.ndarray) -> None:
-        watch("newton", at.value, at.mass)
+    def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
+        kept.n_newton_iter += 1
+        is_inside = bool(likelihood.constraints.is_inside(params))
+        if is_inside:
+            kept.offer(at.value, likelihood.unpack(params))
+        watch("newton", at.value if is_inside else -np.inf, at.mass)
 
     em_maxiter = _WARM_UP if method == "newton" else maxiter
     em_tol = tol if method == "em" else max(tol, _HAND_OVER)
-    if start is not None:
-        found = _single_start(likelihood, start, method, em_maxiter, em_tol, watch_em)
-    else:
-        found = search(
-            likelihood,
-            init=init,
-            n_starts=n_starts,
-            maxiter=em_maxiter,
-            tol=em_tol,
-            rng=rng,
-            candidates=candidates,
-            callback=watch_em,
-        )
-    params = found.run.parameters[0].flat()
-    constraints = likelihood.constraints
-    if method == "em":
-        evaluation, n_newton = likelihood.evaluate(params), 0
-        ended = "em" if found.run.converged[0] else "maxiter"
-    else:
-        params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
-    order = np.argsort(-evaluation.mass, kind="stable")
-    if (np.diff(order) < 0).any() and not constraints.names_classes:
-        params = likelihood.unpack(params).reordered(order).flat()
-        evaluation = likelihood.evaluate(params)
-    parameters = likelihood.unpack(params)
+    found: Search | None = None
+    try:
+        if start is not None:
+            found = _single_start(likelihood, start, method, em_maxiter, em_tol, watch_em, kept)
+        else:
+            found = search(
+                likelihood,
+                init=init,
+                n_starts=n_starts,
+                maxiter=em_maxiter,
+                tol=em_tol,
+                rng=rng,
+                candidates=candidates,
+                callback=watch_em,
+            )
+        params = found.run.parameters[0].flat()
+        if method == "em":
+            evaluation, n_newton = likelihood.evaluate(params), 0
+            ended = "em" if found.run.converged[0] else "maxiter"
+        else:
+            params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
+        return _finished(likelihood, found, params, evaluation, n_newton, ended)
+    except KeyboardInterrupt:
+        mixture = kept.mixture() if keeps_best else None
+        if mixture is None:
+            raise
+    params = _largest_first(likelihood, mixture).flat()
+    evaluation = likelihood.evaluate(params)
+    if found is None:
+        run = kept.run(mixture, evaluation.value)
+        found = Search(run, ("interrupted",), kept.n_most, round(kept.work))
+    return _finished(likelihood, found, params, evaluation, kept.n_newton_iter, "interrupted")
+
+
+def _finished(
+    likelihood: MixtureLikelihood,
+    found: Search,
+    params: np.ndarray,
+    evaluation: Evaluation,
+    n_newton: int,
+    ended: str,
+) -> Fit:
+    """Put the classes in order, and certify where the estimation ended."""
+    parameters = _largest_first(likelihood, likelihood.unpack(params))
+    if not np.array_equal(parameters.flat(), params):
+        evaluation = likelihood.evaluate(parameters.flat())
     starts = found.table(likelihood, evaluation.value)
+    # the last steps of the best are Newton's, where there was time for them
+    is_finished = starts["finished"] | (starts["is_best"] & (ended != "interrupted"))
     moments = found.moments
     if moments is not None:
         moments = likelihood.conform(Parameters(moments.beta[None], moments.gamma[None]))[0]
-    if moments is not None and not constraints.names_classes:
-        mean_share = likelihood.prior(moments).T @ likelihood.weight
-        moments = moments.reordered(np.argsort(-mean_share, kind="stable"))
+        moments = _largest_first(likelihood, moments)
     certificate = certify(
         likelihood,
         parameters,
         evaluation,
         ended=ended,
-        n_finished=int((starts["finished"] | starts["is_best"]).sum()),
-        n_agree=int(starts["is_best"].sum()),
+        n_finished=int(is_finished.sum()),
+        n_agree=int((is_finished & starts["is_best"]).sum()),
     )
     return Fit(
         parameters=parameters,
@@ -194,6 +230,14 @@ def estimate(
         n_candidate_iterations=found.n_candidate_iterations,
         moments=moments,
     )
+
+
+def _largest_first(likelihood: MixtureLikelihood, parameters: Parameters) -> Parameters:
+    """Put the classes in order of their share, unless constraints name them."""
+    mean_share = likelihood.prior(parameters).T @ likelihood.weight
+    order = np.argsort(-mean_share, kind="stable")
+    is_kept = likelihood.constraints.names_classes or (np.diff(order) > 0).all()
+    return parameters if is_kept else parameters.reordered(order)
 
 
 def _newton(
@@ -210,8 +254,10 @@ def _newton(
     phi, is_held = constraints.reduced(params), constraints.at_bound(params)
     n_iter = 0
     for _ in range(_FACES):
-        on_face = partial(_evaluate_on, likelihood, constraints.holding(is_held))
-        ascent = maximise(on_face, phi[~is_held], maxiter=maxiter - n_iter, callback=callback)
+        face = constraints.holding(is_held)
+        on_face = partial(_evaluate_on, likelihood, face)
+        watch = partial(_watch_on, callback, face)
+        ascent = maximise(on_face, phi[~is_held], maxiter=maxiter - n_iter, callback=watch)
         n_iter += ascent.n_iter
         there = phi.copy()
         there[~is_held] = ascent.x
@@ -241,13 +287,25 @@ def _evaluate_on(
     return likelihood.evaluate(constraints.full(phi)).under(constraints)
 
 
+def _watch_on(
+    callback: Callable[[int, Evaluation, np.ndarray], None],
+    constraints: Constraints,
+    n_iter: int,
+    at: Evaluation,
+    phi: np.ndarray,
+) -> None:
+    """Show a callback all parameters, not the free ones alone."""
+    callback(n_iter, at, constraints.full(phi))
+
+
 def _single_start(
     likelihood: MixtureLikelihood,
     start: Parameters,
     method: str,
     maxiter: int,
     tol: float,
-    callback: Callable[[int, np.ndarray, np.ndarray], None],
+    callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None],
+    kept: Incumbent,
 ) -> Search:
     """Run EM from one given start; none of it before Newton alone."""
     stack = Parameters(start.beta[None], start.gamma[None])
@@ -257,6 +315,7 @@ def _single_start(
             f"The log-likelihood at start_params is {value[0]}. Give coefficients of a size that "
             "the attributes can bear."
         )
+    kept.offer(float(value[0]), start)
     if method == "newton":
         nothing = np.zeros(1, dtype=int)
         run = Run(stack, value, nothing, np.array([np.inf]), nothing.astype(bool))

@@ -19,6 +19,7 @@ from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.membership import with_base
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import unwrapped
+from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.split_merge import splits
 
@@ -27,6 +28,7 @@ __all__ = [
     "classes_in_words",
     "each_warning_once",
     "fit_beyond",
+    "one_of_many",
     "path",
     "read_numbers",
     "refuse_below",
@@ -113,6 +115,23 @@ def refuse_rigid(fit_kwds: Mapping[str, Any]) -> None:
                 f"{name} goes with one number of classes, so it cannot be given here. Every fit "
                 "already starts from the one before, among others."
             )
+
+
+def one_of_many(fit_kwds: Mapping[str, Any], line: ProgressLine) -> dict[str, Any]:
+    """Arguments of fit for a fit among many, which share one line and end together.
+
+    Parameters
+    ----------
+    fit_kwds : mapping
+    line : ProgressLine
+        Of all fits together.
+
+    Returns
+    -------
+    dict
+    """
+    callback = line.watch(fit_kwds.get("callback"))
+    return {**fit_kwds, "callback": callback, "disp": False, "on_interrupt": "raise"}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,12 +19,14 @@ from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
 from mixlogit.demand import Market, Visits
-from mixlogit.errors import ArgumentError, ConvergenceWarning
+from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning, verb
 from mixlogit.estimation import State, estimate
 from mixlogit.formula import ChoiceFormula, ChoiceSets
+from mixlogit.incumbent import keeps
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
 from mixlogit.moments import LatentMoments, latent_moments
+from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
 from mixlogit.split_merge import splits
 
@@ -467,8 +468,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         rng: int | np.random.Generator | None = 0,
         cov_type: str = "nonrobust",
         cov_kwds: dict[str, Any] | None = None,
-        disp: bool = False,
+        disp: bool | None = None,
         callback: Callable[[State], None] | None = None,
+        on_interrupt: str = "keep",
     ) -> Any:
         """Estimate the model by maximum likelihood.
 
@@ -509,10 +511,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         cov_kwds : dict, optional
             ``{"groups": ...}`` for "cluster": one per individual, in the order of
             ``result.posterior``.
-        disp : bool
-            Show a progress line on standard error.
+        disp : bool, optional
+            Whether a line on standard error says how far the fit has come. None: once it has
+            lasted two seconds, if tqdm is installed and standard error is a terminal, or in a
+            notebook. True: at once, and wherever standard error goes. False: never.
         callback : callable, optional
             Called with a `mixlogit.estimation.State` on every iteration.
+        on_interrupt : {"keep", "raise"}
+            What Ctrl-C does. "keep": the fit ends at the best estimates so far, with the status
+            "interrupted" and standard errors as they are there; a second Ctrl-C meanwhile, or one
+            before there are any estimates, raises KeyboardInterrupt. "raise": that at once.
 
         Returns
         -------
@@ -521,7 +529,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         Warns
         -----
         ConvergenceWarning
-            The fit did not end at a certified maximum; the message says where it ended.
+            The fit did not end at a certified maximum; the message says where it ended. If it was
+            interrupted, the warning is an `InterruptWarning`.
         OneChoiceWarning
             Individuals choose once, from choice sets of their own: weak identification.
         """
@@ -531,6 +540,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             raise ArgumentError(f"penalty={penalty!r} must be finite and at least 0.")
         if not (np.isfinite(tol) and tol > 0):
             raise ArgumentError(f"tol={tol!r} must be positive.")
+        keeps_best = keeps(on_interrupt)
         likelihood = self.likelihood(penalty)
         others = self._candidates(candidates, likelihood)
         if start_params is not None and others is not None:
@@ -548,24 +558,25 @@ class MixedMultinomialLogit(LikelihoodModel):
             "penalty": penalty,
             "rng": rng,
         }
-        fit = estimate(
-            likelihood,
-            start=self._start(start_params, likelihood),
-            candidates=others,
-            init=init,
-            n_starts=n_starts,
-            method=method,
-            maxiter=int(maxiter),
-            tol=tol,
-            rng=np.random.default_rng(rng),
-            callback=_progress(callback) if disp else callback,
-        )
-        if disp:
-            print(file=sys.stderr)
-        if not fit.certificate.converged and not (
-            method == "em" and fit.certificate.status == "em"
-        ):
-            warnings.warn(fit.certificate.message, ConvergenceWarning, stacklevel=2)
+        classes = verb(self.n_classes, "class", "classes")
+        with ProgressLine(disp, f"{self.n_classes} {classes}") as line:
+            fit = estimate(
+                likelihood,
+                start=self._start(start_params, likelihood),
+                candidates=others,
+                init=init,
+                n_starts=n_starts,
+                method=method,
+                maxiter=int(maxiter),
+                tol=tol,
+                rng=np.random.default_rng(rng),
+                callback=line.watch(callback),
+                keeps_best=keeps_best,
+            )
+        status = fit.certificate.status
+        if not fit.certificate.converged and not method == status == "em":
+            category = InterruptWarning if status == "interrupted" else ConvergenceWarning
+            warnings.warn(fit.certificate.message, category, stacklevel=2)
         return ResultsWrapper(MixedMultinomialLogitResults(self, fit, cov_type, cov_kwds, settings))
 
     def _start(self, start_params: Any, likelihood: MixtureLikelihood) -> Parameters | None:
@@ -690,17 +701,3 @@ class MixedMultinomialLogit(LikelihoodModel):
             start = np.searchsorted(situation[first], np.arange(len(begin)))
             visits, z = Visits(person[first], start, weight), data.membership
         return Market(sets.exog, begin, visits, z, data.membership_names, alternative)
-
-
-def _progress(callback: Callable[[State], None] | None) -> Callable[[State], None]:
-    """Write a line on standard error at every iteration, and pass the state on."""
-
-    def show(state: State) -> None:
-        shares = " ".join(f"{share:.3f}" for share in state.shares)
-        found = f"llf {state.llf:.4f}  shares {shares}" if np.isfinite(state.llf) else "searching"
-        line = f"\r{state.phase} {state.iteration:4d}  {found}"
-        print(line.ljust(78), end="", file=sys.stderr, flush=True)
-        if callback is not None:
-            callback(state)
-
-    return show

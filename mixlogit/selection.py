@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,16 +12,19 @@ import pandas as pd
 
 from mixlogit import plotting
 from mixlogit.bootstrap import BootstrapTest, bootstrap_lr_test
-from mixlogit.errors import ArgumentError, did_you_mean
+from mixlogit.errors import ArgumentError, InterruptWarning, did_you_mean, verb
 from mixlogit.growth import (
     classes_in_words,
     each_warning_once,
+    one_of_many,
     path,
     read_numbers,
     refuse_rigid,
 )
+from mixlogit.incumbent import keeps
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, unwrapped
+from mixlogit.progress import ProgressLine
 from mixlogit.summary import Block, Summarised, Summary
 
 if TYPE_CHECKING:
@@ -39,9 +43,12 @@ class ClassSelection(Summarised):
     ----------
     results : mapping of int to MixedMultinomialLogitResults
         By number of classes, ascending.
+    left_out : tuple of int
+        Numbers of classes that were not fitted, because they were interrupted.
     """
 
     results: Mapping[int, Any]
+    left_out: tuple[int, ...] = ()
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -200,6 +207,8 @@ class ClassSelection(Summarised):
             "N in the criteria is the number of individuals. Criteria choose among the fits that "
             "have converged."
         ]
+        if self.left_out:
+            notes.insert(0, _interrupted(self.left_out))
         for n, one in self.results.items():
             if not self.table.loc[n, "converged"]:
                 beats = [
@@ -223,11 +232,17 @@ class ClassSelection(Summarised):
         return notes
 
     def __repr__(self) -> str:
-        return f"<ClassSelection of {', '.join(map(str, self.results))} classes>"
+        interrupted = ", interrupted" if self.left_out else ""
+        return f"<ClassSelection of {', '.join(map(str, self.results))} classes{interrupted}>"
 
 
 def select_classes(
-    model: MixedMultinomialLogit, n_classes: Iterable[int] = range(1, 7), **fit_kwds: Any
+    model: MixedMultinomialLogit,
+    n_classes: Iterable[int] = range(1, 7),
+    *,
+    disp: bool | None = None,
+    on_interrupt: str = "keep",
+    **fit_kwds: Any,
 ) -> ClassSelection:
     """Fit several numbers of classes and compare them.
 
@@ -241,12 +256,22 @@ def select_classes(
         Its own number of classes does not matter.
     n_classes : iterable of int
         Numbers of classes, in any order.
+    disp : bool, optional
+        Whether a line on standard error counts the fits; as for `MixedMultinomialLogit.fit`.
+    on_interrupt : {"keep", "raise"}
+        What Ctrl-C does. "keep": the numbers of classes that were finished are compared, and the
+        summary says which are left out; KeyboardInterrupt is raised if there are none.
     **fit_kwds
         Of `MixedMultinomialLogit.fit`.
 
     Returns
     -------
     ClassSelection
+
+    Warns
+    -----
+    InterruptWarning
+        The fits were interrupted.
 
     Raises
     ------
@@ -267,6 +292,24 @@ def select_classes(
     """
     numbers = read_numbers(n_classes)
     refuse_rigid(fit_kwds)
-    with each_warning_once():
-        fits = {one.n_classes: one for one in path(model, numbers, fit_kwds)}
-    return ClassSelection(fits)
+    is_kept = keeps(on_interrupt)
+    fits: dict[int, Any] = {}
+    with each_warning_once(), ProgressLine(disp, "Numbers of classes", len(numbers)) as line:
+        try:
+            for one in path(model, numbers, one_of_many(fit_kwds, line)):
+                fits[one.n_classes] = one
+                line.step()
+        except KeyboardInterrupt:
+            if not (fits and is_kept):
+                raise
+    left_out = tuple(n for n in numbers if n not in fits)
+    if left_out:
+        warnings.warn(_interrupted(left_out), InterruptWarning, stacklevel=2)
+    return ClassSelection(fits, left_out)
+
+
+def _interrupted(left_out: tuple[int, ...]) -> str:
+    """What was not fitted."""
+    *rest, last = map(str, left_out)
+    numbers = f"{', '.join(rest)} and {last}" if rest else last
+    return f"Interrupted: there is no fit with {numbers} {verb(left_out[-1], 'class', 'classes')}."

@@ -123,7 +123,7 @@ def search(
     tol: float,
     rng: np.random.Generator,
     candidates: Parameters | None = None,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None,
 ) -> Search:
     """Find the best optimum among many starts, at the price of a few.
 

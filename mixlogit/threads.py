@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import wraps
@@ -102,9 +102,10 @@ def in_order(task: Callable[[_T], _R], parts: Iterable[_T], *, worthwhile: bool)
     try:
         for future in futures:
             yield future.result()
-    finally:
+    finally:  # an interruption must leave no thread behind that still reads the table
         for future in futures:
             future.cancel()
+        wait(futures)
 
 
 def _as_worker(task: Callable[[_T], _R], part: _T) -> _R:

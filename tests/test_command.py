@@ -281,6 +281,28 @@ def test_an_interruption_returns_130(path, capsys, monkeypatch):
     assert capsys.readouterr().err == "\ninterrupted\n"
 
 
+def test_a_fit_that_is_interrupted_late_is_printed_and_returns_130(path, capsys, monkeypatch):
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mixlogit.estimation, "maximise", interrupted)  # of Newton's steps
+    assert main(["fit", path, FORMULA, *IDS, "--classes", "2"]) == 130
+    out, err = capsys.readouterr()
+    assert re.search("Converged: +no: interrupted", out)
+    assert err.startswith("warning: The fit was interrupted: ")
+    fit = MixedMultinomialLogit.fit
+
+    def interrupted_with_two(self, **keywords):
+        return fit(self, **keywords) if self.n_classes == 1 else interrupted()
+
+    monkeypatch.undo()
+    monkeypatch.setattr(MixedMultinomialLogit, "fit", interrupted_with_two)
+    assert main(["select", path, FORMULA, *IDS, "--classes", "1-3"]) == 130
+    out, err = capsys.readouterr()
+    assert "there is no fit with 2 and 3 classes" in out
+    assert err == "warning: Interrupted: there is no fit with 2 and 3 classes.\n"
+
+
 def test_warnings_of_others_are_left_to_python(monkeypatch):
     seen = []
     monkeypatch.setattr(mixlogit.command.warnings, "showwarning", lambda *a: seen.append(a[0]))
@@ -358,16 +380,18 @@ def test_nothing_is_written_when_the_model_is_refused(path, tmp_path, capsys):
 # -- progress --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("is_terminal", "options", "is_shown"),
-    [(True, [], True), (True, ["--quiet"], False), (False, [], False)],
-)
-def test_progress_is_for_terminals_that_want_it(
-    path, capsys, monkeypatch, is_terminal, options, is_shown
-):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal)
+@pytest.mark.parametrize(("options", "disp"), [([], None), (["--quiet"], False)])
+def test_progress_is_for_terminals_unless_it_is_to_be_quiet(path, monkeypatch, options, disp):
+    seen = []
+    fit = MixedMultinomialLogit.fit
+
+    def watched(self, **keywords):
+        seen.append(keywords["disp"])
+        return fit(self, **keywords)
+
+    monkeypatch.setattr(MixedMultinomialLogit, "fit", watched)
     assert main(["fit", path, FORMULA, *IDS, "--classes", "2", *options]) == 0
-    assert ("llf" in capsys.readouterr().err) is is_shown
+    assert seen == [disp]
 
 
 # -- select ----------------------------------------------------------------------------------------

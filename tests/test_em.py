@@ -49,7 +49,7 @@ def watched(likelihood, parameters, **keywords):
     run = expectation_maximisation(
         likelihood,
         parameters,
-        callback=lambda iteration, value, mass: seen.append((iteration, value, mass)),
+        callback=lambda iteration, value, mass, here: seen.append((iteration, value, mass)),
         **keywords,
     )
     return run, seen

@@ -95,15 +95,6 @@ def test_callback_sees_a_fit_from_a_start(electricity):
     check_states(states, again, 3)
 
 
-def test_disp_shows_a_progress_line(capsys):
-    electricity_model(2).fit(n_starts=2, disp=True)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "llf -4526.8290" in shown.err.split("\r")[-1]
-    assert "nan" not in shown.err
-    assert "inf" not in shown.err
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

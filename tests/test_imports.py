@@ -14,6 +14,7 @@ import mixlogit
 PACKAGE = Path(mixlogit.__file__).parent
 ORDER = [
     "errors",
+    "progress",
     "arrangement",
     "columns",
     "choices",
@@ -37,6 +38,7 @@ ORDER = [
     "atoms",
     "candidates",
     "starts",
+    "incumbent",
     "certificate",
     "estimation",
     "covariance",
@@ -60,12 +62,14 @@ ORDER = [
     "command",
 ]
 OUTSIDE = {"numpy", "scipy", "pandas", "patsy", "statsmodels", "threadpoolctl"}
-OPTIONAL = {"plotting": {"matplotlib"}}  # of one module each, and not when it is imported
+# of one module each, and not when it is imported
+OPTIONAL = {"plotting": {"matplotlib"}, "progress": {"tqdm"}}
 STANDARD = {  # of the standard library
     *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
+    *("signal", "time"),
     "__future__",
 }
 
@@ -107,10 +111,28 @@ def test_imports_point_up_the_list(path):
             assert name.split(".")[0] in known
 
 
+def loaded(program: str) -> set[str]:
+    """Modules that a process of its own has after a program."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
+
+
 def test_importing_everything_leaves_what_is_optional_alone():
     program = "; ".join(f"import mixlogit.{path.stem}" for path in modules())
-    check = f"{program}; import sys; sys.exit('matplotlib' in sys.modules)"
-    subprocess.run([sys.executable, "-c", check], check=True)
+    assert not loaded(program) & set().union(*OPTIONAL.values())
+
+
+def test_the_import_adds_hardly_anything_to_that_of_statsmodels():
+    seen = loaded("import mixlogit")
+    # what only some fits need, and what only tests with many draws do
+    assert not seen & {"scipy.cluster", "concurrent.futures.process"}
+    added = {name.split(".")[0] for name in seen - loaded("import statsmodels.api")}
+    assert added - {"__mp_main__"} == {"mixlogit", "threadpoolctl", "html"}
 
 
 def test_every_module_of_the_order_exists():

@@ -319,7 +319,7 @@ def test_other_kinds_of_starts_are_run_on_everybody(small_samples):
         likelihood,
         init="random",
         n_starts=2,
-        callback=lambda iteration, value, mass: seen.append(mass.sum(axis=-1)),
+        callback=lambda iteration, value, mass, here: seen.append(mass.sum(axis=-1)),
     )
     np.testing.assert_allclose(np.concatenate(seen), 1500, rtol=1e-12)
 

@@ -271,7 +271,7 @@ def climb(
     m_step: MStep | None = None,
     tol: float = 1e-3,
     accelerate: bool = False,
-    callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
+    callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None,
 ) -> Run:
     """EM to convergence; plain unless told otherwise, as in the paper."""
     return expectation_maximisation(
@@ -840,7 +840,7 @@ def _timed(sample: Sample, start: Parameters, m_step: MStep, accelerate: bool) -
         m_step=m_step,
         tol=STEPS_TOL,
         accelerate=accelerate,
-        callback=lambda iteration, value, mass: values.append(float(value[0])),
+        callback=lambda iteration, value, mass, here: values.append(float(value[0])),
     )
     seconds = time.perf_counter() - began
     back = sum(a == b for a, b in pairwise(values))
