@@ -66,9 +66,11 @@ class ProgressLine:
 
     def __exit__(self, *error: object) -> None:
         if self._bar is not None:
-            self._bar.refresh()  # an interruption may have cut it short; what is whole is wiped out
-            self._bar.close()
-            self._bar = None
+            try:  # an interruption may have cut the line short; only a whole one is wiped out
+                self._bar.refresh()
+            finally:
+                self._bar.close()
+                self._bar = None
 
     def step(self) -> None:
         """Count one more step."""
