@@ -51,7 +51,7 @@ PANELS = {
     "L, 50 columns": (Panel("L", 10000, 10, 5, 10, 5), 10),
 }
 SIZES = ("S", "electricity", "M", "L", "XL-ish", "L, 50 columns")
-LONGEST = 2.0  # seconds of a pass: slower ones are left out
+LONGEST = 5.0  # seconds of a pass: slower kernels are left out
 CURVATURES = ("weighted", "one by one", "pairs")
 TOLERANCE = 1e-10  # of the largest figure of a kind
 LARGEST_UTILITY = 600.0  # exp of this, summed over a choice set, is far from overflow
@@ -819,14 +819,10 @@ def alternate(
     """Run all of them in turn, again and again: seconds of each pass, in rounds."""
     taken: dict[str, list[float]] = {}
     repeat = {}
-    for name, run in passes.items():  # warm, and short ones several times
-        run()
+    for name, run in passes.items():  # short ones are run several times in each round
         began = clock()
         run()
         once = clock() - began
-        if once > LONGEST and name != "package":
-            print(f"left out: {name}, {once:.1f} s a pass")
-            continue
         repeat[name], taken[name] = max(int(0.02 / max(once, 1e-4)), 1), []
     ends = time.perf_counter() + seconds
     while len(taken["package"]) < 3 or time.perf_counter() < ends:
@@ -875,14 +871,23 @@ def kernels(folder: Path) -> tuple[dict[str, Callable[[Problem], Pass]], set[str
     return out, {"floor", "same, exponentials in single precision"}
 
 
-def agree(name: str, passes: dict[str, Pass], expected: Sums, rough: set[str]) -> None:
-    """Stop at a kernel whose sums are not those expected."""
+def agree(name: str, passes: dict[str, Pass], expected: Sums, rough: set[str]) -> dict[str, Pass]:
+    """Stop at a kernel whose sums are not those expected; leave out the slow ones."""
+    fast = {}
     for kernel, run in passes.items():
-        apart = 0.0 if kernel == "floor" else difference(run(), expected)
+        began = time.process_time()
+        found = run()
+        seconds = time.process_time() - began
+        apart = 0.0 if kernel == "floor" else difference(found, expected)
         if kernel in rough and apart:
             print(f"{name}: {kernel} is off by {apart:.0e}")
         elif not apart <= TOLERANCE:
             raise SystemExit(f"{name}: {kernel} is off by {apart:.1e}")
+        if seconds < LONGEST or kernel == "package":
+            fast[kernel] = run
+        else:
+            print(f"{name}: {kernel} is left out, {seconds:.1f} s a pass")
+    return fast
 
 
 def compare(
@@ -898,14 +903,14 @@ def compare(
     with ThreadPoolExecutor(2) as pool:
         if n_threads == 1:
             passes = {n: kernel(p) for n, kernel in known.items() if n != "Numba, prange"}
-            agree(name, passes, expected, rough)
+            passes = agree(name, passes, expected, rough)
             taken = alternate(passes, seconds, time.process_time)
         else:
             passes = {}
             for n, kernel in known.items():
                 passes[n] = kernel(p) if "prange" in n else on_two_threads(kernel, p, pool)
             passes["package, one thread"] = package(p)
-            agree(name, passes, expected, rough)
+            passes = agree(name, passes, expected, rough)
             taken = alternate(passes, seconds, time.perf_counter)
     rows, columns = p.data.n_rows, len(p.beta)
     rounds, threads = len(taken["floor"]), "one thread" if n_threads == 1 else "two threads"
