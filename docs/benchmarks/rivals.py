@@ -12,8 +12,9 @@ search     our default fit beside the best of 20 starts, first and second fit of
 reach      time to the best log-likelihood known: our default fit beside single random starts
 one-class  one class on 1,000,000 rows, fresh
 
-Runs are appended to ``runs.jsonl``; what is there is not run again. Rivals come from PyPI
-(lcl-choice, biogeme, statsmodels, xlogit); one that is not installed is named and left out.
+Runs are appended to ``runs.jsonl``; what is there is not run again. Tables and figures of all of
+them are then written beside it. Rivals come from PyPI (lcl-choice, biogeme, statsmodels, xlogit);
+one that is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -32,6 +32,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import rivals_report
 
 # The memory of a child begins with that of its parent, which therefore imports no numpy.
 HERE = Path(__file__).resolve().parent
@@ -144,7 +146,7 @@ def measure(name: str, args: argparse.Namespace, runs: list[Run]) -> None:
         command = [sys.executable, str(HERE / "sides.py"), run["side"]]
         command += [str((tables / run["table"]).resolve()), str(run["classes"]), *steps]
         figures, printed = launch(command, log, args.limit)
-        run |= figures | {"version": version(PACKAGES[run["side"]])}
+        run |= figures | {"version": version(PACKAGES[run["side"]]), "cores": os.cpu_count()}
         if run["status"] == 0:
             run |= json.loads(printed.splitlines()[-1])
         with (args.out / "runs.jsonl").open("a") as file:
@@ -188,6 +190,7 @@ def main() -> None:
     for name in PARTS if args.part == "all" else [args.part]:
         if name in PARTS:
             measure(name, args, runs)
+    rivals_report.write(runs, args.out)
 
 
 if __name__ == "__main__":
