@@ -1,6 +1,6 @@
 """Tables of choices that the benchmarks share, written once as one file for each column.
 
-python docs/benchmarks/designs.py /tmp/tables S M electricity
+python docs/benchmarks/designs.py /tmp/tables S M electricity 2000-10-5-8-3
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ SIZES = {
     "XL": Sizes(50_000, 10, 10, 12, 4),
     "million": Sizes(20_000, 10, 5, 8, 1),
 }
+
+
+def sizes_of(name: str) -> Sizes | None:
+    """Sizes of a simulated panel by its name, or written out with hyphens; None for a survey."""
+    if name in SIZES:
+        return SIZES[name]
+    return Sizes(*map(int, name.split("-"))) if "-" in name else None
 
 
 def draw(sizes: Sizes, seed: int = 0) -> dict[str, np.ndarray]:
@@ -93,7 +100,8 @@ def write(folder: Path, name: str) -> None:
     if (target / "columns.json").exists():
         return
     target.mkdir(parents=True, exist_ok=True)
-    columns = draw(SIZES[name]) if name in SIZES else survey(name)
+    sizes = sizes_of(name)
+    columns = draw(sizes) if sizes else survey(name)
     for key, value in columns.items():
         np.save(target / f"{key}.npy", value)
     (target / "columns.json").write_text(json.dumps(list(columns)))

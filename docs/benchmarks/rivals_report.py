@@ -290,8 +290,9 @@ def figures(rows: list[Row], out: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    ratios(rows, plt).savefig(out / "rivals.png", dpi=200)
-    memory(rows, plt).savefig(out / "rivals_memory.png", dpi=200)
+    with plt.rc_context({"font.size": 9}):
+        ratios(rows, plt).savefig(out / "rivals.png", dpi=200)
+        memory(rows, plt).savefig(out / "rivals_memory.png", dpi=200)
     plt.close("all")
 
 
@@ -327,6 +328,7 @@ def ratios(rows: list[Row], plt: Any) -> Any:
         ax.set_ylim(len(group) - 0.4, -0.6)
         ax.set_title(group[0].measure.title, fontsize=9, loc="left")
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.grid(axis="x", color="0.92", linewidth=0.6)
         ax.set_axisbelow(True)
         ax.spines[["top", "right", "left"]].set_visible(False)
@@ -375,6 +377,8 @@ def memory(rows: list[Row], plt: Any) -> Any:
         )
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("attributes as float64, MB")
     ax.set_ylabel("peak resident memory, MB")
     ax.spines[["top", "right"]].set_visible(False)
