@@ -12,9 +12,9 @@ search     our default fit beside the best of 20 starts, first and second fit of
 reach      time to the best log-likelihood known: our default fit beside single random starts
 one-class  one class on 1,000,000 rows, fresh
 
-Runs are appended to ``runs.jsonl``; what is there is not run again. Tables and figures of all of
-them are then written beside it. Rivals come from PyPI (lcl-choice, biogeme, statsmodels, xlogit);
-one that is not installed is named and left out.
+Runs are appended to ``runs.jsonl``; what is there is not run again, unless it failed. Tables and
+figures of all of them are then written beside it. Rivals come from PyPI (lcl-choice, biogeme,
+statsmodels, xlogit); one that is not installed is named and left out.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def schedule(name: str, args: argparse.Namespace) -> Iterator[Run]:
             continue
         rivals = [rival for rival, tables in part.rivals.items() if table in tables]
         rivals = [rival for rival in rivals if rival in args.rivals and is_there(rival)]
-        for pair in range(args.pairs if rivals else 0):
+        for pair in range(args.pairs if rivals or not args.rivals else 0):
             for side in (OURS, *rivals):
                 yield {"part": name, "table": table, "classes": classes, "pair": pair, "side": side}
 
@@ -133,7 +133,8 @@ def measure(name: str, args: argparse.Namespace, runs: list[Run]) -> None:
     """Do the runs of a part that are not there yet."""
     planned = list(schedule(name, args))
     keys = ("part", "table", "classes", "pair", "side")
-    done = {tuple(run[key] for key in keys) for run in runs}
+    kept = [run for run in runs if run["status"] == 0 or run["is_late"]]
+    done = {tuple(run[key] for key in keys) for run in kept}
     left = [run for run in planned if tuple(run.values()) not in done]
     log, tables = args.out / "log.txt", args.tables or args.out / "tables"
     for table in dict.fromkeys(run["table"] for run in left):
@@ -175,11 +176,14 @@ def main() -> None:
     parser.add_argument("part", choices=(*PARTS, "all", "table"))
     parser.add_argument("--sets", nargs="+", help="tables, all by default")
     parser.add_argument("--classes", nargs="+", type=int, help="numbers of classes")
-    parser.add_argument("--rivals", nargs="+", default=list(PACKAGES)[1:])
+    parser.add_argument(
+        "--rivals", nargs="*", default=list(PACKAGES)[1:], help="none: this package alone"
+    )
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--limit", type=float, default=1800, help="seconds that a run may take")
     parser.add_argument("--out", type=Path, default=Path("rivals"), help="folder of the runs")
     parser.add_argument("--tables", type=Path, help="folder of the tables")
+    parser.add_argument("--figures", type=Path, help="folder of the figures")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     file = args.out / "runs.jsonl"
@@ -190,7 +194,7 @@ def main() -> None:
     for name in PARTS if args.part == "all" else [args.part]:
         if name in PARTS:
             measure(name, args, runs)
-    rivals_report.write(runs, args.out)
+    rivals_report.write(runs, args.out, args.figures or args.out)
 
 
 if __name__ == "__main__":

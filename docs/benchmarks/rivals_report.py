@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any, NamedTuple
 
+from memory import MEGABYTE
+
 Run = dict[str, Any]
 Case = tuple[str, int]  # a table and a number of classes
 
@@ -111,7 +113,7 @@ def compare(runs: list[Run], measure: Measure) -> Iterator[Row]:
             ratios = [
                 (measure.of(b, best) if "fits" in b else b["wall"]) / measure.of(a, best)
                 for a, b in pairs
-                if "fits" in b or b["is_late"]
+                if "fits" in b or (b["is_late"] and measure.of is wall)
             ]
             if pairs:
                 ours, theirs = zip(*pairs, strict=True)
@@ -172,10 +174,10 @@ def cells(row: Row) -> list[str]:
         [row.measure.of(run, row.best) for run in side if "fits" in run]
         for side in (row.ours, row.theirs)
     ]
-    peaks = [median(run["peak"] for run in side) / 1e6 for side in (row.ours, row.theirs)]
+    peaks = [median(run["peak"] for run in side) / MEGABYTE for side in (row.ours, row.theirs)]
     target = row.measure.targets.get((row.rival, row.table, row.classes))
     sign = "over " if row.is_bound else ""
-    ratio, verdict = "failed", ""
+    ratio, verdict = "" if any(run["is_late"] for run in row.theirs) else "failed", ""
     if row.ratios:
         ratio = f"{sign}{number(median(row.ratios))} ({number(min(row.ratios))}–"
         ratio += f"{number(max(row.ratios))})"
@@ -188,7 +190,7 @@ def cells(row: Row) -> list[str]:
         ratio,
         f"{target:g}" if target else "",
         verdict,
-        signed(gap(row)),
+        "" if row.measure.part == "warm" else signed(gap(row)),
         *(f"{peak:.0f}" for peak in peaks),
     ]
 
@@ -203,7 +205,13 @@ def markdown(head: tuple[str, ...], lines: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def checks(rows: list[Row]) -> list[str]:
+def fits_largest(run: Run) -> bool:
+    """Whether a run is our default fit of the largest table."""
+    case = (run["part"], run["side"], (run["table"], run["classes"]))
+    return case == ("fresh", OURS, LARGEST) and "fits" in run
+
+
+def checks(runs: list[Run], rows: list[Row]) -> list[str]:
     """Sentences on log-likelihoods, estimates and memory."""
     said = []
     fixed = [row for row in rows if row.measure.part in ("fresh", "search", "one-class")]
@@ -223,15 +231,15 @@ def checks(rows: list[Row]) -> list[str]:
         said.append(
             f"At the same optimum, estimates differ from those of {rival} by at most "
             f"{max(value[0] for value in values):.1e} of a standard error, and standard errors by "
-            f"{max(value[1] for value in values):.1e} of themselves ({len(values)} cases)."
+            f"{max(value[1] for value in values):.1e} of themselves (cases: {len(values)})."
         )
-    for row in rows:
-        if row.measure.of is wall and (row.table, row.classes) == LARGEST:
-            peak, limit = median(run["peak"] for run in row.ours), allowed(row.table)
-            said.append(
-                f"Our peak memory on {row.table}: {peak / 1e6:.0f} MB; at most {limit / 1e6:.0f} "
-                f"MB is the target, {'met' if peak <= limit else 'missed'}."
-            )
+    peaks = [run["peak"] for run in runs if fits_largest(run)]
+    if peaks:
+        limit, middle = allowed(LARGEST[0]), median(peaks)
+        said.append(
+            f"Our peak memory on {LARGEST[0]}: {middle / MEGABYTE:.0f} MB; the target, at most "
+            f"{limit / MEGABYTE:.0f} MB, is {'met' if middle <= limit else 'missed'}."
+        )
     return said
 
 
@@ -249,19 +257,19 @@ def allowed(table: str) -> float:
     return LIMIT[0] * attributes(table) + LIMIT[1]
 
 
-def write(runs: list[Run], out: Path) -> None:
-    """Print tables, and write them, every run, and figures to a folder."""
+def write(runs: list[Run], out: Path, pictures: Path) -> None:
+    """Print tables; write them and every run to a folder, and figures to another."""
     rows = [row for measure in MEASURES for row in compare(runs, measure)]
-    if not rows:
-        return
     versions = dict.fromkeys(f"{run['side']} {run['version']}" for run in runs)
     cores = ", ".join(sorted({str(run["cores"]) for run in runs}))
+    if not runs:
+        return
     text = [f"{', '.join(versions)}; {cores} cores, no limits on threads on either side."]
     for measure in MEASURES:
         lines = [cells(row) for row in rows if row.measure is measure]
         if lines:
             text += [f"### {measure.title}", markdown(HEAD, lines)]
-    text.append("\n".join(f"- {said}" for said in checks(rows)))
+    text.append("\n".join(f"- {said}" for said in checks(runs, rows)))
     (out / "rivals.md").write_text("\n\n".join(text) + "\n")
     print("\n" + "\n\n".join(text))
     with (out / "runs.csv").open("w", newline="") as file:
@@ -273,10 +281,11 @@ def write(runs: list[Run], out: Path) -> None:
             for i, fit in enumerate(run.get("fits", [{}])):
                 own = [fit.get(key) for key in ("step", "seconds", "llf")]
                 table.writerow([*(run.get(key) for key in keys), i, *own])
-    figures(rows, out)
+    if rows:
+        figures(rows, pictures)
 
 
-MARKS = {"lcl": "o", "biogeme": "s", "statsmodels": "^", "xlogit": "D"}
+MARKS = {OURS: "o", "lcl": "v", "biogeme": "s", "statsmodels": "^", "xlogit": "D"}
 NAMES = {"lcl": "lcl-choice", OURS: "mixlogit"}
 
 
@@ -343,42 +352,29 @@ def memory(rows: list[Row], plt: Any) -> Any:
     for row in rows:
         if row.measure.of is wall and row.measure.part == "fresh" and row.table.isupper():
             for side, runs in ((OURS, row.ours), (row.rival, row.theirs)):
-                peak = median(run["peak"] for run in runs) / 1e6
+                peak = median(run["peak"] for run in runs) / MEGABYTE
                 points.setdefault(side, {})[row.table] = peak
     for side, peaks in points.items():
         order = sorted(peaks, key=attributes)
-        x, y = [attributes(table) / 1e6 for table in order], [peaks[table] for table in order]
-        is_own = side == OURS
-        mark = "-o" if is_own else f"--{MARKS[side]}"
-        ax.plot(x, y, mark, color="black" if is_own else "0.45", markersize=5, linewidth=1)
-        ax.annotate(
-            f" {NAMES.get(side, side)}", (x[-1], y[-1]), va="bottom", ha="right", fontsize=9
-        )
-    tables = sorted(dict.fromkeys(t for peaks in points.values() for t in peaks), key=attributes)
-    x = [attributes(table) / 1e6 for table in tables]
-    ax.plot(x, [allowed(table) / 1e6 for table in tables], ":", color="0.3", linewidth=1)
-    ax.annotate(
-        "2.5 × the attributes + 200 MB",
-        (x[0], allowed(tables[0]) / 1e6),
-        xytext=(0, 4),
-        textcoords="offset points",
-        fontsize=8,
-        color="0.3",
-    )
-    for table, size in zip(tables, x, strict=True):
-        ax.annotate(
-            table,
-            (size, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 3),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9,
-        )
+        x, y = [attributes(table) / MEGABYTE for table in order], [peaks[table] for table in order]
+        look = {"color": "black"} if side == OURS else {"color": "0.45", "linestyle": "--"}
+        ax.plot(x, y, marker=MARKS[side], linewidth=1, label=NAMES.get(side, side), **look)
+    tables = sorted({table for peaks in points.values() for table in peaks}, key=attributes)
+    sizes = [attributes(table) / MEGABYTE for table in tables]
+    grid = [sizes[0] * (sizes[-1] / sizes[0]) ** (i / 99) for i in range(100)]
+    limit = [LIMIT[0] * size + LIMIT[1] / MEGABYTE for size in grid]
+    text = f"target: {LIMIT[0]} × the attributes + {LIMIT[1] / MEGABYTE:.0f} MB"
+    ax.plot(grid, limit, ":", color="0.3", linewidth=1.2, label=text)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.xaxis.set_major_formatter("{x:g}")
+    names = [f"{table}\n{number(size)}" for table, size in zip(tables, sizes, strict=True)]
+    ax.set_xticks(sizes, names)
+    ax.set_yticks([100, 200, 500, 1000, 2000, 5000, 10000])
+    ax.minorticks_off()
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_ylim(100, 10000)
+    ax.grid(axis="y", color="0.92", linewidth=0.6)
+    ax.legend(frameon=False, loc="upper left", fontsize=8)
     ax.set_xlabel("attributes as float64, MB")
     ax.set_ylabel("peak resident memory, MB")
     ax.spines[["top", "right"]].set_visible(False)
