@@ -1,6 +1,6 @@
 """Time and memory of a fit against people, alternatives, attributes, classes and starts.
 
-    python docs/benchmarks/scaling.py --out scaling --figure docs/benchmarks/figures/scaling.png
+    python docs/benchmarks/scaling.py --out /tmp/points --figure docs/benchmarks/figures/scaling.png
 
 One of them at a time is moved over a decade around a base case. Every point is a process of its
 own: a default fit, whose peak is read, two more from other seeds, and EM from one random partition.
@@ -33,8 +33,9 @@ DECADE = {
     "classes": (2, 3, 5, 8, 12),
     "starts": (3, 5, 8, 14, 30),
 }
+SYMBOLS = {"people": "N", "alternatives": "J", "attributes": "L", "classes": "K", "starts": "count"}
 SEEDS = 3  # of the default fit, of which the median counts
-LONG = 15.0  # seconds of a fit that is not repeated
+LONG = 10.0  # seconds of a fit that is not repeated
 ITERATIONS = 40  # of EM, at most
 MORE = {"maxiter": ITERATIONS, "tol": 1e-300}  # all of them
 
@@ -80,7 +81,7 @@ def measure(folder: Path, n_classes: int, n_starts: int, clock: str) -> Point:
     out: Point = {}
     for seed in range(SEEDS):
         began = now()
-        model.fit(rng=seed, n_starts=n_starts).bse  # noqa: B018 (errors are found when asked for)
+        model.fit(rng=seed, n_starts=n_starts)
         seconds.append(now() - began)
         out.setdefault("peak", (peak() - imports) / MEGABYTE)
         if seconds[0] > LONG:
@@ -155,37 +156,55 @@ def draw(moved: dict[str, list[Point]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
     import numpy as np
-    from matplotlib.ticker import FixedLocator, NullLocator
 
     fitted = exponents(moved)
-    fig, axes = plt.subplots(
-        2, len(moved), figsize=(11.0, 5.0), sharex="col", sharey="row", layout="constrained"
-    )
-    for column, (name, own) in zip(axes.T, moved.items(), strict=True):
+    with plt.rc_context({"font.size": 9}):
+        fig, axes = plt.subplots(
+            2, len(moved), figsize=(9.6, 4.6), sharex="col", sharey="row", layout="constrained"
+        )
+    for i, (name, own) in enumerate(moved.items()):
         x = np.array([point[name] for point in own], dtype=float)
         for key, curve in CURVES.items():
             if (name, key) not in fitted:
                 continue
-            ax = column[key == "peak"]
+            ax = axes[int(key == "peak"), i]
             slope, error, intercept = fitted[name, key]
-            label = f"{curve.title}: {slope:.2f} ± {error:.2f}".replace("-", "−")
-            y = [point[key] for point in own]
-            ax.plot(x, np.exp(intercept) * x**slope, color=curve.color, linewidth=0.9)
-            ax.plot(x, y, curve.mark, color=curve.color, markersize=5, label=label)
-        for ax in column:
+            y = np.exp(intercept) * x**slope
+            ax.plot(x, y, color=curve.color, linewidth=0.9)
+            ax.plot(x, [point[key] for point in own], curve.mark, color=curve.color, markersize=5)
+            text = f"{slope:.2f} ± {error:.2f}".replace("-", "−")
+            ax.annotate(
+                text,
+                (x[0], y[0] * (y[-1] / y[0]) ** 0.5),
+                color=curve.color,
+                xytext=(-2, 10),
+                textcoords="offset points",
+            )
+        for ax in axes[:, i]:
             ax.set_xscale("log")
             ax.set_yscale("log")
-            ax.xaxis.set_major_locator(FixedLocator(x.tolist()))
-            ax.xaxis.set_minor_locator(NullLocator())
-            ax.xaxis.set_major_formatter("{x:.0f}")
+            ax.set_xticks(x[::2], [f"{value:.0f}" for value in x[::2]])
+            ax.set_xticks(x[1::2], ["", ""], minor=True)
             ax.spines[["top", "right"]].set_visible(False)
-            ax.legend(fontsize=7.5, loc="upper left", frameon=False, handletextpad=0.2)
-        column[1].set_xlabel(name)
-    axes[0, 0].set_ylabel("seconds")
-    axes[1, 0].set_ylabel("peak memory above the imports, MB")
-    for ax in axes[:, 0]:
-        low, high = ax.get_ylim()
-        ax.set_ylim(low, high * (high / low) ** 0.28)  # room for the legends
+        axes[1, i].set_xlabel(f"{name} ({SYMBOLS[name]})")
+    axes[0, 0].set_ylabel("time, s")
+    axes[1, 0].set_ylabel("peak memory, MB")
+    axes[0, 0].yaxis.set_major_formatter("{x:g}")
+    axes[1, 0].set_yticks([10, 20, 50, 100, 200])
+    axes[1, 0].yaxis.set_major_formatter("{x:g}")
+    axes[1, 0].yaxis.set_minor_formatter("")
+    axes[1, 0].set_ylim(10, max(200, 1.2 * max(p["peak"] for own in moved.values() for p in own)))
+    marks = [
+        plt.Line2D([], [], color=curve.color, marker=curve.mark, linewidth=0.9, label=curve.title)
+        for curve in CURVES.values()
+    ]
+    fig.legend(
+        handles=marks,
+        loc="outside upper center",
+        ncols=len(marks),
+        frameon=False,
+        title="numbers: exponent ± one standard error",
+    )
     fig.savefig(path, dpi=200)
 
 
