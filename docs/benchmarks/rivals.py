@@ -116,8 +116,14 @@ def launch(command: list[str], log: Path, limit: float) -> tuple[Run, str]:
         return figures, printed.read_text()
 
 
-def schedule(name: str, args: argparse.Namespace) -> Iterator[Run]:
-    """Runs of a part in their order, each with what identifies it."""
+def schedule(name: str, args: argparse.Namespace, runs: list[Run]) -> Iterator[Run]:
+    """Runs of a part that are not there, each with what identifies it.
+
+    Ours is run again where a rival is missing: a pair is two runs that follow each other.
+    """
+    keys = ("part", "table", "classes", "pair", "side")
+    kept = [run for run in runs if run["status"] == 0 or run["is_late"]]
+    done = {tuple(run[key] for key in keys) for run in kept}
     part = PARTS[name]
     for table, classes in part.cases:
         if (args.sets and table not in args.sets) or (args.classes and classes not in args.classes):
@@ -125,17 +131,15 @@ def schedule(name: str, args: argparse.Namespace) -> Iterator[Run]:
         rivals = [rival for rival, tables in part.rivals.items() if table in tables]
         rivals = [rival for rival in rivals if rival in args.rivals and is_there(rival)]
         for pair in range(args.pairs if rivals or not args.rivals else 0):
-            for side in (OURS, *rivals):
-                yield {"part": name, "table": table, "classes": classes, "pair": pair, "side": side}
+            case = (name, table, classes, pair)
+            missing = [side for side in rivals or [OURS] if (*case, side) not in done]
+            for side in (OURS, *missing) if rivals and missing else missing:
+                yield dict(zip(keys, (*case, side), strict=True))
 
 
 def measure(name: str, args: argparse.Namespace, runs: list[Run]) -> None:
     """Do the runs of a part that are not there yet."""
-    planned = list(schedule(name, args))
-    keys = ("part", "table", "classes", "pair", "side")
-    kept = [run for run in runs if run["status"] == 0 or run["is_late"]]
-    done = {tuple(run[key] for key in keys) for run in kept}
-    left = [run for run in planned if tuple(run.values()) not in done]
+    left = list(schedule(name, args, runs))
     log, tables = args.out / "log.txt", args.tables or args.out / "tables"
     for table in dict.fromkeys(run["table"] for run in left):
         subprocess.run([sys.executable, HERE / "designs.py", tables, table], check=True)
@@ -149,7 +153,12 @@ def measure(name: str, args: argparse.Namespace, runs: list[Run]) -> None:
         figures, printed = launch(command, log, args.limit)
         run |= figures | {"version": version(PACKAGES[run["side"]]), "cores": os.cpu_count()}
         if run["status"] == 0:
-            run |= json.loads(printed.splitlines()[-1])
+            try:
+                run |= json.loads(printed.splitlines()[-1])
+            except (IndexError, ValueError):
+                run["status"] = "no figures"
+                with log.open("a") as file:
+                    file.write(f"no figures in what was printed:\n{printed}\n")
         with (args.out / "runs.jsonl").open("a") as file:
             file.write(json.dumps(run) + "\n")
         runs.append(run)

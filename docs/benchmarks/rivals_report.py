@@ -104,12 +104,7 @@ def compare(runs: list[Run], measure: Measure) -> Iterator[Row]:
         done = [run for run in runs if run["table"] == table and run["classes"] == classes]
         best = max(fit["llf"] for run in done for fit in run.get("fits", [{"llf": -math.inf}]))
         for rival in dict.fromkeys(run["side"] for run in here if run["side"] != OURS):
-            by_pair = {(run["pair"], run["side"]): run for run in here}
-            pairs = [
-                (by_pair[pair, OURS], run)
-                for (pair, side), run in by_pair.items()
-                if side == rival and "fits" in by_pair.get((pair, OURS), {})
-            ]
+            pairs = together(here, rival)
             ratios = [
                 (measure.of(b, best) if "fits" in b else b["wall"]) / measure.of(a, best)
                 for a, b in pairs
@@ -121,6 +116,19 @@ def compare(runs: list[Run], measure: Measure) -> Iterator[Row]:
                 yield Row(
                     measure, rival, table, classes, list(ours), list(theirs), ratios, is_bound, best
                 )
+
+
+def together(runs: list[Run], rival: str) -> list[tuple[Run, Run]]:
+    """Every last run of a rival in a pair, and our run before it."""
+    ours: dict[int, Run] = {}
+    pairs: dict[int, tuple[Run, Run]] = {}
+    for run in runs:
+        pair = run["pair"]
+        if run["side"] == OURS:
+            ours[pair] = run
+        elif run["side"] == rival and "fits" in ours.get(pair, {}):
+            pairs[pair] = (ours[pair], run)
+    return list(pairs.values())
 
 
 def ends(run: Run, best: float, part: str) -> bool:
