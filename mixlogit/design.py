@@ -179,6 +179,7 @@ class Design:
         *,
         order: np.ndarray | None = None,
         out: np.ndarray | None = None,
+        dtype: np.dtype | type = np.float64,
     ) -> np.ndarray:
         """Evaluate the formula on a table.
 
@@ -189,12 +190,14 @@ class Design:
         order : (R,) array of int, optional
             Positions in `data`: row i of the result is row ``order[i]`` of the table. Without it,
             every row in the order of the table.
-        out : (R, K) float64 array, optional
+        out : (R, K) array, optional
             Filled and returned in place of a new array.
+        dtype : dtype
+            Of the result. Values are computed in float64 and rounded to it.
 
         Returns
         -------
-        (R, K) float64 array
+        (R, K) array of ``dtype``
             One column for each of `names`. A missing value in any column that an entry depends on
             makes that entry NaN; infinite values pass through.
 
@@ -214,10 +217,11 @@ class Design:
                 raise ArgumentError("order must be a one-dimensional array of integer positions.")
         shape = (len(data) if order is None else len(order), len(self.names))
         if out is None:
-            out = np.empty(shape)
-        elif out.shape != shape or out.dtype != np.float64:
+            out = np.empty(shape, dtype=dtype)
+        elif out.shape != shape or out.dtype != dtype:
             raise ArgumentError(
-                f"out must be a float64 array of shape {shape}, not {out.dtype} of {out.shape}."
+                f"out must be a {np.dtype(dtype)} array of shape {shape}, not {out.dtype} of "
+                f"{out.shape}."
             )
         for rows, block in blocks_of(data, self.columns, order):
             values = []
@@ -226,8 +230,9 @@ class Design:
                 if factor.levels is not None and np.any(value == UNSEEN):
                     raise factor.unseen_level_error(data, order)
                 values.append(value)
-            for subterm in self._subterms:
-                subterm.fill(out[rows], values)
+            with np.errstate(over="ignore"):  # what is too large for the type is infinite in it
+                for subterm in self._subterms:
+                    subterm.fill(out[rows], values)
         return out
 
     def names_reading(self, column: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import patsy
 from patsy.eval import ast_names
 
 from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
+from mixlogit.attributes import RowTable, as_rows, stored_type
 from mixlogit.choices import (
     ChoiceData,
     Entries,
@@ -58,7 +59,7 @@ class ChoiceSets:
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
+    exog : ndarray or StoredRows, shape (R, L)
         Sorted rows.
     arrangement : Arrangement
     membership : ndarray, shape (S, Q), or None
@@ -70,7 +71,7 @@ class ChoiceSets:
         The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
     """
 
-    exog: np.ndarray
+    exog: RowTable
     arrangement: Arrangement
     membership: np.ndarray | None
     index: pd.Index
@@ -123,6 +124,8 @@ class ChoiceFormula:
         choices: str,
         missing: str,
         env: patsy.EvalEnvironment,
+        dtype: Any = np.float64,
+        mapped: np.ndarray | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read a table of alternatives, one row per situation and available alternative.
 
@@ -139,6 +142,10 @@ class ChoiceFormula:
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
             Where functions in the formulas are looked up.
+        dtype : {"float64", "float32"}
+            What the attributes are stored as.
+        mapped : ndarray, shape (R, L), optional
+            The attributes, in a memory map that is to serve as it is if its rows are in order.
 
         Returns
         -------
@@ -146,6 +153,7 @@ class ChoiceFormula:
         """
         if missing not in MISSING_RULES:
             raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
+        stored = stored_type(dtype)
         choice, right = split_formula(formula)
         columns.check(frame)
         if len(frame) == 0:
@@ -177,8 +185,12 @@ class ChoiceFormula:
                 )
             gate, z = _learn_membership(gate_formula, people.frame(frame, covariates), env)
             z = z[people.of_entry]
+        if mapped is not None and arrangement.permutation is None:
+            exog = as_rows(mapped)
+        else:
+            exog = as_rows(utility.matrix(frame, order=arrangement.permutation, dtype=stored))
         data = ChoiceData(
-            exog=utility.matrix(frame, order=arrangement.order),
+            exog=exog,
             exog_names=utility.names,
             arrangement=arrangement,
             entries=entries,
@@ -203,6 +215,7 @@ class ChoiceFormula:
         freq_weights: Hashable | None,
         membership: str,
         env: patsy.EvalEnvironment,
+        dtype: Any = np.float64,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read one table of alternatives that many individuals choose from, repeatedly.
 
@@ -221,11 +234,14 @@ class ChoiceFormula:
         membership : str
             Formula on the columns of ``choices``.
         env : EvalEnvironment
+        dtype : {"float64", "float32"}
+            What the attributes are stored as.
 
         Returns
         -------
         ChoiceFormula, ChoiceData
         """
+        stored = stored_type(dtype)
         require_column(table, alternative, "alternative=", "the table of alternatives")
         where = "the table of choices"
         require_column(choices, alternative, "alternative=", where)
@@ -270,7 +286,7 @@ class ChoiceFormula:
             lambda i: f"of individual {show(entries.ids[i])}",
         )
         data = ChoiceData(
-            exog=utility.matrix(table, order=arrangement.order),
+            exog=as_rows(utility.matrix(table, order=arrangement.permutation, dtype=stored)),
             exog_names=utility.names,
             arrangement=arrangement,
             entries=entries,
@@ -306,7 +322,7 @@ class ChoiceFormula:
         if columns.availability is not None:
             keep = read_availability(frame[columns.availability], columns.availability)
         arrangement = arrange(len(frame), keep=keep, **columns.ids(frame))
-        exog = self.utility.matrix(frame, order=arrangement.order)
+        exog = self.utility.matrix(frame, order=arrangement.permutation)
         refuse_not_finite(exog, self.utility.names, arrangement)
         z = np.ones((arrangement.n_situations, 1))
         if self.membership is not None:
@@ -397,7 +413,7 @@ class _People:
     ) -> pd.DataFrame:
         """One row per person of columns that must not vary within persons."""
         person = np.repeat(self.of_situation, self.arrangement.sizes)
-        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.order)
+        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.permutation)
 
 
 def _constant_rows(
@@ -424,7 +440,7 @@ def _weighted(
         # every choice is by an individual of its own, whose weights stand in the row it chose
 
         def of_choice(name: Hashable) -> pd.Series:
-            return frame[name].iloc[arrangement.order[entries.row]]
+            return frame[name].iloc[arrangement.places(entries.row)]
 
         def place(i: int) -> str:
             row = entries.row[i]

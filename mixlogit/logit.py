@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
+from mixlogit.attributes import taken
 from mixlogit.choices import ChoiceData
 
 __all__ = ["Alternatives", "ChoiceTable", "Occasions", "Sweep"]
@@ -27,6 +28,7 @@ __all__ = ["Alternatives", "ChoiceTable", "Occasions", "Sweep"]
 _CACHE_BYTES = 1 << 21  # scratch of one block, near the size of the second-level cache
 _COLUMNS = 16  # columns of coefficients that a block is sized for
 _MIN_ROWS, _MAX_ROWS = 256, 8192
+_SMALL = 4  # times so many rows are read at once
 _KEEP_BYTES = 1 << 23  # tables up to this size keep their blocks between sweeps
 _SCRATCH_BYTES = 1 << 22  # a sweep may take this much, however small the table
 _SCRATCH_ARRAYS = 4  # of (columns, rows of a block), in a sweep
@@ -120,10 +122,11 @@ class _Block:
     ) -> None:
         entries = data.entries
         start = data.arrangement.situation_start[situations.start : situations.stop + 1]
-        self.exog = data.exog[start[0] : start[-1]]
+        self._exog, self._first_row = data.exog, int(start[0])
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
-        self.n_rows, self.n_situations = len(self.exog), situations.stop - situations.start
+        self.n_rows = int(start[-1] - start[0])
+        self.n_situations = situations.stop - situations.start
         self.layout = layout
         self.step = self.n_rows if isinstance(layout, _Slots) else step
         self._start = start - start[0]
@@ -162,9 +165,28 @@ class _Block:
             (self.entry_count, (self.entry_owner, column)), shape=(self.n_individuals, n_columns)
         )
 
+    def read(self, rows: slice = slice(None)) -> np.ndarray:
+        """Attributes of some rows as they stand in the table, (rows, L)."""
+        start, stop, _ = rows.indices(self.n_rows)
+        return self._exog[self._first_row + start : self._first_row + stop]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Attributes of the rows at these places of the block, (n, L)."""
+        if self.n_rows <= _SMALL * _MAX_ROWS:
+            return self.read()[rows]
+        return taken(self._exog, self._first_row + rows)
+
     def centre(self) -> np.ndarray:
         """Mean attributes of each situation, (L, situations)."""
-        mean = np.add.reduceat(self.exog, self._start[:-1], axis=0)
+        mean = np.zeros((self.n_situations, self._exog.shape[1]))
+        for i in range(0, self.n_rows, _SMALL * _MAX_ROWS):
+            rows = slice(i, min(i + _SMALL * _MAX_ROWS, self.n_rows))
+            some = slice(
+                int(np.searchsorted(self._start, rows.start, side="right")) - 1,
+                int(np.searchsorted(self._start, rows.stop, side="left")),
+            )
+            begin = np.maximum(self._start[some] - i, 0)
+            mean[some] += np.add.reduceat(self.read(rows), begin, axis=0)
         mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean[self.layout.situations].T)
 
@@ -175,7 +197,7 @@ class _Block:
         situation changes nothing, and large offsets cost no digits.
         """
         if isinstance(self.layout, _Slots):
-            exog = np.ascontiguousarray(self.exog[self.layout.rows].T)
+            exog = np.ascontiguousarray(self.read()[self.layout.rows].T)
             self.layout.combine(np.subtract, exog, self.centre(), out=exog)
             yield slice(0, self.n_rows), exog
             return
@@ -183,7 +205,7 @@ class _Block:
         centre = self.centre()
         for i in range(0, self.n_rows, self.step):
             rows = slice(i, min(i + self.step, self.n_rows))
-            yield rows, np.subtract(self.exog[rows].T, centre[:, owner[rows]], order="C")
+            yield rows, np.subtract(self.read(rows).T, centre[:, owner[rows]], order="C")
 
     @cached_property
     def kept_parts(self) -> list[tuple[slice, np.ndarray]]:
@@ -236,7 +258,7 @@ class _Block:
         for i in range(0, self.n_individuals, step):
             stop = min(i + step, self.n_individuals)
             which = slice(ends[i], ends[stop])
-            chosen = self.exog[self.entry_row[which]] - centre[:, self.entry_situation[which]].T
+            chosen = self.take(self.entry_row[which]) - centre[:, self.entry_situation[which]].T
             chosen *= self.entry_count[which, None]
             observed = np.add.reduceat(chosen, self.entry_start[i:stop] - ends[i], axis=0)
             expected = (self.situation_matrix[i:stop] @ flat).reshape(-1, n_columns, n_attributes)
@@ -262,7 +284,7 @@ class _Block:
         while i < self.n_individuals:
             stop = max(int(np.searchsorted(ends, ends[i] + step, side="right")) - 1, i + 1)
             which = slice(ends[i], ends[stop])
-            score = self.exog[self.entry_row[which]] - expected[self.entry_situation[which]]
+            score = self.take(self.entry_row[which]) - expected[self.entry_situation[which]]
             first = self.individuals.start
             yield Occasions(
                 slice(first + i, first + stop),

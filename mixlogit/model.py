@@ -66,7 +66,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         1 (or True) on the chosen row of each situation, or counts.
     exog : array_like, shape (R, L)
         Attributes, one row per situation and available alternative, without a constant. Columns
-        of a DataFrame give the names.
+        of a DataFrame give the names. A memory map (``numpy.memmap``, C order) whose rows stand in the order
+        of individual, situation and alternative is read where it is, block by block; anything
+        else is copied.
     n_classes : int
         Number of latent classes, K.
     situation : array_like of hashable, shape (R,), optional
@@ -97,6 +99,10 @@ class MixedMultinomialLogit(LikelihoodModel):
         ordered by their share.
     signs : dict of str to {"+", "-"}, optional
         Attributes, or single parameters, whose coefficients are at least 0 or at most 0.
+    dtype : {"float64", "float32"}
+        What the model's copy of the attributes is stored as. "float32" halves it, and rounds each
+        value to about seven digits; all sums are in float64 either way. A note in the result says
+        so where rounding takes more than 1e-4 of an attribute's variation within situations.
 
     Raises
     ------
@@ -133,6 +139,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> None:
         arrays = ArrayTable.of(
             exog,
@@ -144,7 +151,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             freq_weights=freq_weights,
             membership=membership,
         )
-        learned, data = arrays.learn(choices)
+        learned, data = arrays.learn(choices, dtype)
         self._is_from_arrays = True
         restrictions = Restrictions.of(common, constraints, signs)
         self._set_up(data, learned, n_classes, arrays.frame.index, restrictions)
@@ -168,6 +175,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> MixedMultinomialLogit:
         """Build a model from a formula and a long table.
 
@@ -197,7 +205,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             As for the class.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
-        common, constraints, signs
+        common, constraints, signs, dtype
             As for the class.
 
         Returns
@@ -222,6 +230,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             choices=choices,
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
@@ -245,6 +254,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> MixedMultinomialLogit:
         """Build a model of many individuals who choose from one table, repeatedly.
 
@@ -272,7 +282,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights, freq_weights : str, optional
             Columns of ``choices`` of sampling weights and of numbers of identical individuals,
             constant within individuals.
-        common, constraints, signs
+        common, constraints, signs, dtype
             As for the class.
 
         Returns
@@ -291,6 +301,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             freq_weights=freq_weights,
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)

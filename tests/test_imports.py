@@ -14,6 +14,7 @@ import mixlogit
 PACKAGE = Path(mixlogit.__file__).parent
 ORDER = [
     "errors",
+    "attributes",
     "arrangement",
     "columns",
     "choices",
