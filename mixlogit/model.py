@@ -66,9 +66,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         1 (or True) on the chosen row of each situation, or counts.
     exog : array_like, shape (R, L)
         Attributes, one row per situation and available alternative, without a constant. Columns
-        of a DataFrame give the names. A memory map (``numpy.memmap``, C order) whose rows stand in the order
-        of individual, situation and alternative is read where it is, block by block; anything
-        else is copied.
+        of a DataFrame give the names. A memory map (``numpy.memmap``, C order) whose rows stand in
+        the order of individual, situation and alternative is read where it is, block by block;
+        anything else is copied.
     n_classes : int
         Number of latent classes, K.
     situation : array_like of hashable, shape (R,), optional

@@ -56,7 +56,8 @@ def stored(request, tmp_path):
 
 def test_stored_rows_are_those_of_the_array(stored):
     table, values = stored
-    assert table.shape == values.shape and len(table) == len(values)
+    assert table.shape == values.shape
+    assert len(table) == len(values)
     assert table[17:9_000].dtype == np.float64
     assert np.array_equal(table[17:9_000], values[17:9_000])
     assert np.array_equal(np.asarray(table), values)
@@ -94,7 +95,8 @@ def test_a_sample_that_is_not_copied_is_the_sample(monkeypatch):
     copied = choices.sample(25, np.random.default_rng(3))
     monkeypatch.setattr("mixlogit.attributes._COPY_BYTES", 0)
     read = choices.sample(25, np.random.default_rng(3))
-    assert isinstance(copied.exog, np.ndarray) and not isinstance(read.exog, np.ndarray)
+    assert isinstance(copied.exog, np.ndarray)
+    assert not isinstance(read.exog, np.ndarray)
     assert np.array_equal(np.asarray(read.exog), copied.exog)
     assert np.array_equal(read.exog_covariance, copied.exog_covariance)
     assert np.array_equal(read.entries.row, copied.entries.row)
@@ -115,7 +117,8 @@ def test_a_fit_on_samples_that_are_not_copied_has_the_same_bits(monkeypatch):
 def test_float32_rounds_the_attributes_and_nothing_else():
     frame = survey()
     single, double = (model_of(frame, dtype=dtype).choices for dtype in ("float32", "float64"))
-    assert single.exog.dtype == np.float32 and double.exog.dtype == np.float64
+    assert single.exog.dtype == np.float32
+    assert double.exog.dtype == np.float64
     assert np.array_equal(np.asarray(single.exog), double.exog.astype(np.float32).astype(float))
 
 
@@ -162,7 +165,7 @@ def test_a_note_says_where_float32_takes_digits():
 def test_what_float32_makes_constant_is_refused_with_the_reason():
     frame = survey()
     frame["a"] = 1e9 + frame["a"]
-    with pytest.raises(IdentificationError, match="'a' is constant .* as float32 stores it"):
+    with pytest.raises(IdentificationError, match=r"'a' is constant .* as float32 stores it"):
         model_of(frame, dtype="float32")
     model_of(frame)
 
@@ -194,7 +197,8 @@ def test_a_memory_map_is_read_where_it_is(tmp_path, dtype):
     copied = MixedMultinomialLogit(frame["choice"], np.array(exog, dtype=float), 2, **ids)
     held = mapped.choices.exog if dtype == "float64" else mapped.choices.exog._values
     assert np.shares_memory(held, exog)
-    assert exog.flags.writeable and not copied.choices.exog.flags.writeable
+    assert exog.flags.writeable
+    assert not copied.choices.exog.flags.writeable
     assert mapped.fit().llf == copied.fit().llf
 
 
