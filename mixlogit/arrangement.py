@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixlogit.errors import ArgumentError, DataError, plural, show, verb
 
-__all__ = ["Arrangement", "arrange", "codes_of", "first_rows", "row_label"]
+__all__ = ["Arrangement", "arrange", "codes_of", "first_rows", "row_label", "small_int"]
 
 
 def row_label(row: int) -> str:
@@ -84,13 +84,22 @@ def codes_of(
 def _codes_of_sorted(numbers: np.ndarray) -> tuple[np.ndarray, pd.Index]:
     """Number ids that already stand in their order."""
     is_new = numbers[1:] != numbers[:-1]
-    codes = np.zeros(len(numbers), dtype=_small_int(len(numbers)))
+    codes = np.zeros(len(numbers), dtype=np.intp)
     np.cumsum(is_new, out=codes[1:])
     return codes, pd.Index(numbers[np.append(0, np.flatnonzero(is_new) + 1)])
 
 
-def _small_int(largest: int) -> np.dtype:
-    """The shortest type of integers that holds −1 and this number."""
+def small_int(largest: int) -> np.dtype:
+    """Choose the shortest type of integers that holds −1 and a number.
+
+    Parameters
+    ----------
+    largest : int
+
+    Returns
+    -------
+    dtype
+    """
     return np.min_scalar_type(-largest - 1)
 
 
@@ -281,8 +290,9 @@ def arrange(
         if one is not None:
             begins[1:] |= one[0][1:] != one[0][:-1]
     first = np.flatnonzero(begins)
+    wide = np.int32 if n_rows < 1 << 31 else np.int64
     arrangement = Arrangement(
-        permutation=None if order is None else order.astype(_small_int(n_rows)),
+        permutation=None if order is None else order.astype(wide),
         situation_start=np.append(first, n_kept),
         situation_ids=(
             pd.Index(["all"]) if situations is None else situations[1][situations[0][first]]
@@ -292,7 +302,7 @@ def arrange(
         alternative_codes=(
             None
             if alternatives is None
-            else alternatives[0].astype(_small_int(len(alternatives[1])))
+            else alternatives[0].astype(small_int(len(alternatives[1])))
         ),
         alternative_ids=None if alternatives is None else alternatives[1],
     )

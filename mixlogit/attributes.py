@@ -7,6 +7,8 @@ several threads at once.
 
 from __future__ import annotations
 
+import shutil
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,17 +111,21 @@ class FileRows(StoredRows):
     ----------
     path : path
         A two-dimensional array in the order of its rows.
+    is_temporary : bool
+        Whether its folder goes with this object, or at the latest when Python ends.
 
     Attributes
     ----------
     path : Path
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_temporary: bool = False) -> None:
         header = np.load(path, mmap_mode="r")  # maps, and reads nothing but the header
         super().__init__((header.shape[0], header.shape[1]), header.dtype)
         self.path = Path(path)
         self._offset = int(header.offset)
+        if is_temporary:
+            weakref.finalize(self, shutil.rmtree, self.path.parent, ignore_errors=True)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         return self._read([(0, start, stop)], stop - start)

@@ -238,6 +238,91 @@ class MixedMultinomialLogit(LikelihoodModel):
         return model
 
     @classmethod
+    def from_chunks(
+        cls,
+        formula: str,
+        chunks: Any,
+        n_classes: int = 2,
+        *,
+        situation: str,
+        individual: str | None = None,
+        alternative: str | None = None,
+        membership: str = "1",
+        weights: str | None = None,
+        freq_weights: str | None = None,
+        availability: str | None = None,
+        choices: str = "auto",
+        missing: str = "raise",
+        common: Any = (),
+        constraints: Any = (),
+        signs: Any = None,
+        dtype: Any = "float64",
+        folder: Any = None,
+    ) -> MixedMultinomialLogit:
+        """Build a model from a long table that is larger than memory, piece by piece.
+
+        Parameters
+        ----------
+        formula : str
+            As for `from_formula`. Categories and transforms are learned from all pieces.
+        chunks : callable, list of DataFrame, or path
+            A function that opens the table and gives its frames one by one, from the first row on
+            at every call, such as ``lambda: pandas.read_csv(path, chunksize=100_000)``; or the
+            path of a .csv or (with pyarrow installed) .parquet file. Cuts may be anywhere, but the
+            rows of an individual, or of a situation without ``individual``, must stand together.
+        n_classes : int
+            Number of latent classes, K.
+        situation : str
+            Column of ids of choice situations.
+        individual, alternative, membership, weights, freq_weights, availability, choices, missing
+            As for `from_formula`.
+        common, constraints, signs, dtype
+            As for the class.
+        folder : path, optional
+            Where the attributes are written, to the file ``attributes.npy``. By default a new
+            folder among the system's temporary ones, removed with the model. Give one where those
+            are held in memory, or if the model is to be saved.
+
+        Returns
+        -------
+        MixedMultinomialLogit
+
+        Raises
+        ------
+        ArgumentError
+            The chunks cannot be read several times, or the file is there already.
+        ColumnError
+            Chunks differ in their columns or in the types of these.
+        DataError
+            Rows of an individual stand in several places; and as for `from_formula`.
+
+        Notes
+        -----
+        The chunks are read twice, and once more for each pass that a transform such as
+        ``standardize`` needs. Individuals keep the order of the table, in which `posterior`
+        lists them. What stays in memory is about 2 bytes per row, and 4 or 8 more if rows are not
+        in order or are left out; 80 bytes per situation; and membership covariates. The file is
+        read block by block on every pass of a fit; up to 32 MB of a sample are held.
+        Predictions for the fitted table hold K numbers per row. ``lr_test`` of models with
+        different formulas, and the bootstrap, hold the table, or K numbers per row.
+        """
+        learned, choice_data, n_rows = ChoiceFormula.learn_chunks(
+            formula,
+            chunks,
+            Columns(situation, individual, alternative, weights, availability, freq_weights),
+            membership=membership,
+            choices=choices,
+            missing=missing,
+            env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
+            folder=folder,
+        )
+        model = cls.__new__(cls)
+        restrictions = Restrictions.of(common, constraints, signs)
+        model._set_up(choice_data, learned, n_classes, pd.RangeIndex(n_rows), restrictions)
+        return model
+
+    @classmethod
     def from_table(
         cls,
         formula: str,

@@ -18,6 +18,7 @@ ORDER = [
     "arrangement",
     "columns",
     "choices",
+    "chunks",
     "replay",
     "design",
     "formula",
@@ -66,6 +67,7 @@ STANDARD = {  # of the standard library
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("argparse", "concurrent", "multiprocessing", "os", "pathlib"),
+    *("shutil", "tempfile", "weakref"),
     "__future__",
 }
 
