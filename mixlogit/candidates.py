@@ -12,6 +12,7 @@ from scipy.cluster.vq import kmeans2
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
 from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.logit import Sums
 from mixlogit.moments import LatentMoments
 from mixlogit.newton import maximise, solve_scaled
 
@@ -165,12 +166,13 @@ def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.nd
     whiten = vector[:, keep] / np.sqrt(value[keep])
     z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
 
-    def collect(score: np.ndarray, individuals: slice) -> None:
-        z[individuals] = score[:, 0] @ whiten / np.sqrt(n_choices[individuals, None])
+    def collect(score: np.ndarray, individuals: slice) -> Sums:
+        z[individuals] = score[0].T @ whiten / np.sqrt(n_choices[individuals, None])
+        return ()
 
     likelihood.table.sweep(
         pooled[None],
-        lambda log_f, individuals: likelihood.weight[None, individuals],
+        lambda log_f, individuals: (likelihood.weight[None, individuals], ()),
         curvature=False,
         collect=collect,
     )
@@ -189,9 +191,9 @@ def _logits_of_parts(
     beta = np.tile(pooled, (n * n_classes, 1))
     classes = np.arange(n_classes)[:, None]
 
-    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+    def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
         own = parts[:, None, individuals] == classes  # (n, K, individuals)
-        return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1)
+        return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1), ()
 
     for _ in range(_PARTITION_STEPS if n else 0):
         sweep = likelihood.table.sweep(beta, weigh)

@@ -10,6 +10,7 @@ import scipy.linalg
 
 from mixlogit.constraints import Constraints
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
+from mixlogit.logit import Sums
 from mixlogit.newton import diagonal_unit
 
 __all__ = ["Certificate", "certify"]
@@ -246,7 +247,7 @@ def _blocks(
     n_tastes, place = parameters.beta.size, np.arange(face.n_free)
     is_taste = face.free < n_tastes
     if not likelihood.penalty:  # a penalised maximum is finite
-        equal = _equal_information(likelihood, parameters)
+        equal = _equal_information(likelihood, at.posterior)
         choices = float(data.choices_per_individual @ weight) / float(weight.sum())
         if face.basis is None:
             for k in range(n_classes):
@@ -266,14 +267,14 @@ def _blocks(
         yield place[~is_taste], gate, float(weight.sum())
 
 
-def _equal_information(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:
+def _equal_information(likelihood: MixtureLikelihood, posterior: np.ndarray) -> np.ndarray:
     """Complete information on tastes if choice probabilities were equal, (K, L, L)."""
-    posterior = likelihood.posterior(parameters)[1]
 
-    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
-        return posterior[individuals].T * likelihood.weight[individuals]
+    def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
+        return posterior[:, individuals] * likelihood.weight[individuals], ()
 
-    return likelihood.table.sweep(np.zeros_like(parameters.beta), weigh).curvature
+    zero = np.zeros((len(posterior), likelihood.data.n_attributes))
+    return likelihood.table.sweep(zero, weigh).curvature
 
 
 def _lost_part(

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
@@ -18,6 +17,7 @@ from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
 from mixlogit.starts import Search, choose_m_step, search
+from mixlogit.threads import share_cores
 
 __all__ = ["METHODS", "Fit", "State", "estimate"]
 
@@ -82,7 +82,7 @@ class Fit:
     moments: Parameters | None = None
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # the products of a block are too small to share
+@share_cores
 def estimate(
     likelihood: MixtureLikelihood,
     *,

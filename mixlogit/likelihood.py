@@ -14,7 +14,7 @@ import numpy as np
 import scipy.special
 
 from mixlogit.constraints import Constraints, Restrictions
-from mixlogit.logit import ChoiceTable
+from mixlogit.logit import ChoiceTable, Sums
 from mixlogit.membership import Shares, for_design, with_base
 
 __all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]
@@ -126,6 +126,8 @@ class Evaluation:
         Log-likelihood without the penalty.
     complete_information : ndarray, shape (D, D)
         Expected information if the classes were observed.
+    posterior : ndarray, shape (K, N)
+        Posterior probability of each class.
     mass : ndarray, shape (K,)
         Posterior weight of each class.
     """
@@ -135,6 +137,7 @@ class Evaluation:
     hessian: np.ndarray
     llf: float
     complete_information: np.ndarray
+    posterior: np.ndarray
     mass: np.ndarray
 
     def under(self, constraints: Constraints) -> Evaluation:
@@ -308,30 +311,20 @@ class MixtureLikelihood:
             return Expectation(*(np.concatenate([getattr(e, n) for e in some]) for n in names))
         beta, gamma = parameters.beta, parameters.gamma
         _, n_classes, n_attributes = beta.shape
-        z, n_covariates = self.membership.z, gamma.shape[-1]
-        llf = np.zeros(n_mixtures)
-        mass = np.zeros((n_mixtures, n_classes))
-        gamma_gradient = np.zeros(gamma.shape)
-        n_gate = (n_classes - 1) * n_covariates
-        gamma_information = np.zeros((n_mixtures, n_gate, n_gate))
-
         log_prior_of = self._log_prior(gamma)
 
-        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+        def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
             weight = self.weight[individuals]
             log_prior = log_prior_of(individuals)
             log_mixture, posterior = _posterior(log_f.reshape(n_mixtures, n_classes, -1), log_prior)
-            nonlocal llf, mass, gamma_gradient, gamma_information
-            llf += log_mixture @ weight
-            prior = np.exp(log_prior)
-            surprise = (posterior - prior)[:, 1:]  # (G, K − 1, n)
+            gate = self._gate_sums(posterior, log_prior, individuals)
             posterior *= weight
-            mass += posterior.sum(axis=-1)
-            gamma_gradient += (surprise * weight) @ z[individuals]
-            gamma_information += _gate_information(prior[:, 1:], weight, z[individuals])
-            return posterior.reshape(n_mixtures * n_classes, -1)
+            sums = (log_mixture @ weight, posterior.sum(axis=-1), *gate)
+            return posterior.reshape(n_mixtures * n_classes, -1), sums
 
         sweep = self.table.sweep(beta.reshape(-1, n_attributes), weigh, curvature=information)
+        llf, mass, *gate = sweep.sums
+        gamma_gradient, gamma_information = gate or self._gate_of_shares(gamma, mass)
         gradient = sweep.gradient.reshape(beta.shape)
         curvature = sweep.curvature.reshape(n_mixtures, n_classes, *sweep.curvature.shape[1:])
         if self.penalty:
@@ -354,59 +347,72 @@ class MixtureLikelihood:
         parameters = self.unpack(params)
         beta, gamma = parameters.beta, parameters.gamma
         n_classes, n_attributes = beta.shape
-        z, n_tastes = self.membership.z, beta.size
-        posteriors = np.empty((n_classes, self.data.n_distinct))
-        llf = 0.0
-        gamma_information = np.zeros((gamma.size, gamma.size))
-        score_sum = np.zeros(len(params))
-        covariance = np.zeros((len(params), len(params)))  # of the complete score
-
+        n_tastes = beta.size
+        posterior = np.empty((n_classes, self.data.n_distinct))
         log_prior_of = self._log_prior(gamma)
 
-        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+        def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
             weight = self.weight[individuals]
             log_prior = log_prior_of(individuals)
-            log_mixture, posterior = _posterior(log_f, log_prior)
-            nonlocal llf, gamma_information
-            llf += float(log_mixture @ weight)
-            posteriors[:, individuals] = posterior
-            gamma_information += _gate_information(
-                np.exp(log_prior)[None, 1:], weight, z[individuals]
-            )[0]
-            return posterior * weight
+            log_mixture, own = _posterior(log_f, log_prior)
+            posterior[:, individuals] = own
+            gate = self._gate_sums(own[None], log_prior[None], individuals)
+            return own * weight, (np.array([log_mixture @ weight]), *gate)
 
-        def collect(score: np.ndarray, individuals: slice) -> None:
-            posterior, weight = posteriors[:, individuals], self.weight[individuals]
-            prior = np.exp(log_prior_of(individuals))
-            observed = np.zeros((len(weight), len(params)))  # score of each individual
-            own = np.eye(n_classes)[1:, :, None] - prior[1:, None]  # (K − 1, K, n)
-            for k in range(n_classes):
-                tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-                gate = (own[:, k, :, None] * z[individuals]).swapaxes(0, 1)  # (n, K − 1, Q)
-                complete = np.hstack([score[:, k], gate.reshape(len(weight), -1)])
-                where = np.r_[tastes, n_tastes : len(params)]
-                share = posterior[k][:, None] * complete
-                observed[:, where] += share
-                covariance[np.ix_(where, where)] += complete.T @ (share * weight[:, None])
-            np.subtract(covariance, observed.T @ (observed * weight[:, None]), out=covariance)
-            score_sum[:] += weight @ observed
+        def collect(score: np.ndarray, individuals: slice) -> Sums:
+            weight, z = self.weight[individuals], self.membership.z[individuals]
+            return (_score_covariance(score, posterior[:, individuals], weight, z),)
 
-        sweep = self.table.sweep(beta, weigh, collect=collect)
-        complete_information = np.zeros_like(covariance)
+        # with one class nothing is missing, and the scores do not matter
+        sweep = self.table.sweep(beta, weigh, collect=collect if n_classes > 1 else None)
+        mass = posterior @ self.weight
+        llf, *gate = sweep.sums
+        missing = gate.pop()[np.ix_(*2 * [self._complete_places()])] if n_classes > 1 else 0.0
+        gate_score, gate_information = gate or self._gate_of_shares(gamma[None], mass[None])
+        complete = np.zeros(2 * [len(params)])
         for k in range(n_classes):
             tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-            complete_information[tastes, tastes] = sweep.curvature[k] + np.diag(self.ridge)
-        complete_information[n_tastes:, n_tastes:] = gamma_information
-        score_sum[:n_tastes] -= (self.ridge * beta).ravel()
-        hessian = covariance - complete_information
+            complete[tastes, tastes] = sweep.curvature[k] + np.diag(self.ridge)
+        complete[n_tastes:, n_tastes:] = gate_information[0]
+        hessian = missing - complete
         return Evaluation(
-            value=llf - float(self.penalty_at(beta)),
-            score=score_sum,
+            value=float(llf[0] - self.penalty_at(beta)),
+            score=Parameters(sweep.gradient - self.ridge * beta, gate_score[0]).flat(),
             hessian=0.5 * (hessian + hessian.T),
-            llf=llf,
-            complete_information=complete_information,
-            mass=posteriors @ self.weight,
+            llf=float(llf[0]),
+            complete_information=complete,
+            posterior=posterior,
+            mass=mass,
         )
+
+    def _gate_sums(self, posterior: np.ndarray, log_prior: np.ndarray, individuals: slice) -> Sums:
+        """Gradient and information of the membership logits; nothing for shares.
+
+        The gradient and information of shares follow from the mass of the classes.
+        """
+        if isinstance(self.membership, Shares):
+            return ()
+        prior, weight = np.exp(log_prior), self.weight[individuals]
+        z = self.membership.z[individuals]
+        surprise = (posterior - prior)[:, 1:]  # (G, K − 1, n)
+        return (surprise * weight) @ z, _gate_information(prior[:, 1:], weight, z)
+
+    def _gate_of_shares(self, gamma: np.ndarray, mass: np.ndarray) -> Sums:
+        """Gradient and information of the logits of shares, given the mass of classes (G, K)."""
+        prior = np.exp(self.membership.log_prior(gamma, slice(0)))[:, 1:]  # (G, K − 1, 1)
+        total = self.weight.sum(keepdims=True)
+        gradient = mass[:, 1:, None] - total * prior
+        return gradient, _gate_information(prior, total, np.ones((1, 1)))
+
+    def _complete_places(self) -> np.ndarray:
+        """Where parameters stand among [tastes, logits] of class 1, of class 2, ..., (D,).
+
+        Class 1 has a place for its logits there, which are no parameters.
+        """
+        n_attributes, n_covariates = self.data.n_attributes, self.data.membership.shape[1]
+        n_complete = n_attributes + n_covariates
+        place = np.arange(self.n_classes * n_complete).reshape(self.n_classes, n_complete)
+        return Parameters(place[:, :n_attributes], place[1:, n_attributes:]).flat()
 
     def posterior(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """Log-likelihood of each individual (N,) and its posterior class probabilities (N, K)."""
@@ -441,22 +447,21 @@ class MixtureLikelihood:
         beta, gamma = parameters.beta, parameters.gamma
         n_tastes, z = beta.size, self.membership.z
         out = np.empty((self.data.n_distinct, self.n_params))
-        posteriors = np.empty((self.n_classes, self.data.n_distinct))
-
         log_prior_of = self._log_prior(gamma)
+        posterior = np.empty((self.n_classes, self.data.n_distinct))
 
-        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+        def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
             log_prior = log_prior_of(individuals)
-            posterior = _posterior(log_f, log_prior)[1]
-            posteriors[:, individuals] = posterior
-            surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
+            own = posterior[:, individuals] = _posterior(log_f, log_prior)[1]
+            surprise = (own - np.exp(log_prior))[1:]  # (K − 1, n)
             gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
             out[individuals, n_tastes:] = gate.reshape(len(gate), gamma.size)
-            return posterior
+            return own, ()
 
-        def collect(score: np.ndarray, individuals: slice) -> None:
-            weighted = posteriors[:, individuals].T[..., None] * score  # (n, K, L)
-            out[individuals, :n_tastes] = weighted.reshape(-1, n_tastes)
+        def collect(score: np.ndarray, individuals: slice) -> Sums:
+            weighted = posterior[:, None, individuals] * score  # (K, L, n)
+            out[individuals, :n_tastes] = weighted.reshape(n_tastes, -1).T
+            return ()
 
         self.table.sweep(beta, weigh, curvature=False, collect=collect)
         return out
@@ -471,6 +476,40 @@ def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np
     total = posterior.sum(axis=-2, keepdims=True)
     posterior /= total
     return (peak + np.log(total))[..., 0, :], posterior
+
+
+def _score_covariance(
+    score: np.ndarray, posterior: np.ndarray, weight: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Covariance of the complete score given the choices, summed over individuals, (D', D').
+
+    The complete score of an individual of class k is that of its choices in the tastes of class
+    k, and its covariates in the logits of class k, less what does not depend on the class.
+
+    Parameters
+    ----------
+    score : ndarray, shape (K, L, n)
+        Of the choices, under each class.
+    posterior : ndarray, shape (K, n)
+    weight : ndarray, shape (n,)
+    z : ndarray, shape (n, Q)
+
+    Returns
+    -------
+    ndarray, shape (K (L + Q), K (L + Q))
+        By tastes and logits of class 1, tastes and logits of class 2, ...
+    """
+    n_classes, _, n = score.shape
+    covariates = np.broadcast_to(z.T, (n_classes, z.shape[1], n))
+    complete = np.concatenate([score, covariates], axis=1)  # (K, L + Q, n)
+    share = complete * posterior[:, None]
+    weighted = share * weight
+    out = weighted.reshape(-1, n) @ -share.reshape(-1, n).T
+    size = complete.shape[1]
+    for k in range(n_classes):
+        own = slice(k * size, (k + 1) * size)
+        out[own, own] += weighted[k] @ complete[k].T
+    return out
 
 
 def _gate_information(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.ndarray:

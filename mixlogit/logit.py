@@ -8,128 +8,183 @@ and add to gradients and curvatures. Nothing of the size of the table times clas
 Inside a block, arrays have one row per column of coefficients and one column per row of the
 table, so that sums over classes and products with the table are matrix products. Small choice
 sets are laid out slot by slot (the first alternatives of all situations, then the second ones,
-...), which turns sums within situations into sums of long vectors.
+...), which turns sums within situations into sums of long vectors. A large choice set is a block
+of its own, which is read piece by piece.
+
+Several threads share the blocks, or the pieces of one block. Their sums are added in the order of
+the table, in the same groups whatever the number of threads, so that this number changes no bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse
 
 from mixlogit.attributes import taken
 from mixlogit.choices import ChoiceData
+from mixlogit.threads import in_order
 
-__all__ = ["Alternatives", "ChoiceTable", "Occasions", "Sweep"]
+__all__ = ["Alternatives", "ChoiceTable", "Occasions", "Sums", "Sweep"]
 
 _CACHE_BYTES = 1 << 21  # scratch of one block, near the size of the second-level cache
 _COLUMNS = 16  # columns of coefficients that a block is sized for
 _MIN_ROWS, _MAX_ROWS = 256, 8192
-_SMALL = 4  # times so many rows are read at once
 _KEEP_BYTES = 1 << 23  # tables up to this size keep their blocks between sweeps
 _SCRATCH_BYTES = 1 << 22  # a sweep may take this much, however small the table
 _SCRATCH_ARRAYS = 4  # of (columns, rows of a block), in a sweep
 _MEAN_SLOTS = 16.0  # choice sets up to this mean size are laid out by slots
+_GROUPS = 8  # of blocks, or of pieces of one, that threads share
+_LEAST_WORK = 50_000  # rows times columns from which threads are worth their while
+_FEW_COLUMNS = 10  # up to which every column forms products of its own
+_MAX_LONG_ROWS = 1 << 14
+_TAME = 30.0  # utilities within this of zero neither overflow nor make choices certain
+_MANY_ATTRIBUTES = 48  # from which products of pairs of attributes are no longer formed
 
-Weigh = Callable[[np.ndarray, slice], np.ndarray]
-Collect = Callable[[np.ndarray, slice], None]
-Parts = Iterable[tuple[slice, np.ndarray]]
+Sums = tuple[np.ndarray, ...]
+Weigh = Callable[[np.ndarray, slice], tuple[np.ndarray, Sums]]
+Collect = Callable[[np.ndarray, slice], Sums]
+_T = TypeVar("_T")
 
 
 class _Slots:
-    """Situations of a block sorted by size, their alternatives slot by slot."""
+    """Small choice sets, alternative by alternative, each against the first of its situation.
+
+    Situations are sorted by size, and rows by their slot: the second alternatives of all
+    situations, then the third ones, and so on. Attributes are differences from the first
+    alternative, whose utility is zero: a constant added to a whole situation changes nothing, and
+    large offsets cost no digits.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (S,)
+        Number of alternatives of each situation.
+    """
 
     def __init__(self, sizes: np.ndarray) -> None:
-        start = np.cumsum(sizes) - sizes
+        self.n_situations = len(sizes)
         self.situations = np.argsort(-sizes, kind="stable")  # place -> situation of the block
-        self.lengths = np.array([(sizes > j).sum() for j in range(sizes.max())])
-        self.rows = np.concatenate(
-            [start[self.situations[:n]] + j for j, n in enumerate(self.lengths)]
-        )
-        ends = np.cumsum(self.lengths)
-        self.slots = [(slice(e - n, e), n) for e, n in zip(ends, self.lengths, strict=True)]
-        self.is_balanced = bool(self.lengths[-1] == self.lengths[0])
+        self._first = (np.cumsum(sizes) - sizes)[self.situations]
+        lengths = [int((sizes > j).sum()) for j in range(1, sizes.max())]
+        ends = np.cumsum(lengths, dtype=int)
+        self._slots = [(slice(e - n, e), n) for e, n in zip(ends, lengths, strict=True)]
+        self.n_rows = sum(lengths)
+        self._is_balanced = all(n == self.n_situations for n in lengths)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the block in this order, without the first alternatives."""
+        later = [self._first[:n] + j for j, (_, n) in enumerate(self._slots, start=1)]
+        return np.concatenate([np.zeros(0, dtype=int), *later])
 
     def _by_slot(self, v: np.ndarray) -> np.ndarray:
         """View (..., rows) as (..., slots, situations)."""
-        return v.reshape(*v.shape[:-1], len(self.lengths), -1)
+        return v.reshape(*v.shape[:-1], len(self._slots), self.n_situations)
 
-    def reduce(self, ufunc: np.ufunc, v: np.ndarray) -> np.ndarray:
-        """Reduce each situation: (..., rows) -> (..., situations)."""
-        if self.is_balanced:
-            return ufunc.reduce(self._by_slot(v), axis=-2)
-        out = v[..., self.slots[0][0]].copy()
-        for rows, n in self.slots[1:]:
+    def reduce(self, ufunc: np.ufunc, v: np.ndarray, first: float) -> np.ndarray:
+        """Reduce each situation, given the value of first alternatives: (..., situations)."""
+        if self._is_balanced:
+            out = ufunc.reduce(self._by_slot(v), axis=-2, initial=first)
+            return np.asarray(out)
+        out = np.full((*v.shape[:-1], self.n_situations), first)
+        for rows, n in self._slots:
             ufunc(out[..., :n], v[..., rows], out=out[..., :n])
         return out
 
-    def combine(
-        self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray, out: np.ndarray
-    ) -> np.ndarray:
-        """Apply a ufunc to rows and the value of their situation, into ``out``."""
-        if self.is_balanced:
-            ufunc(self._by_slot(v), value[..., None, :], out=self._by_slot(out))
-            return out
-        for rows, n in self.slots:
-            ufunc(v[..., rows], value[..., :n], out=out[..., rows])
-        return out
+    def combine(self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Apply a ufunc to rows and the value of their situation, in place."""
+        if self._is_balanced:
+            by_slot = self._by_slot(v)
+            ufunc(by_slot, value[..., None, :], out=by_slot)
+            return v
+        for rows, n in self._slots:
+            ufunc(v[..., rows], value[..., :n], out=v[..., rows])
+        return v
 
-    def add_means(self, prob: np.ndarray, rows: slice, exog: np.ndarray, mean: np.ndarray) -> None:
-        """Add probability-weighted attributes (L, rows) to the means (M, L, situations)."""
-        for m in range(len(prob)):
-            mean[m] += self.reduce(np.add, prob[m] * exog)
+    def totals(self, weight: np.ndarray, exog: np.ndarray) -> np.ndarray:
+        """Sums by situation of attributes (L, rows) times weights (M, rows): (M, L, S)."""
+        if self._is_balanced:
+            return np.einsum("mjs,ljs->mls", self._by_slot(weight), self._by_slot(exog))
+        return np.array([self.reduce(np.add, w * exog, 0.0) for w in weight])
+
+    def lay_out(self, exog: np.ndarray) -> np.ndarray:
+        """Attributes (rows, L) of the table in this order, against the first: (L, rows)."""
+        n_attributes = exog.shape[1]
+        out = np.empty((n_attributes, self.n_rows))
+        if self._is_balanced:
+            cube = exog.reshape(self.n_situations, -1, n_attributes).transpose(2, 1, 0)
+            np.subtract(cube[:, 1:], cube[:, :1], out=self._by_slot(out))
+            return out
+        for j, (rows, n) in enumerate(self._slots, start=1):
+            first = self._first[:n]
+            np.subtract(exog[first + j].T, exog[first].T, out=out[:, rows])
+        return out
 
 
 class _Runs:
-    """Situations of a block as they stand in the table, for large choice sets."""
+    """Large choice sets as they stand in the table.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (S,)
+        Number of alternatives of each situation.
+    """
 
     def __init__(self, sizes: np.ndarray) -> None:
-        self.sizes = sizes
         self.situations = np.arange(len(sizes))
-        self.start = np.append(0, np.cumsum(sizes))
-        self.rows = slice(None)
+        self._start = np.append(0, np.cumsum(sizes))
 
     def reduce(self, ufunc: np.ufunc, v: np.ndarray) -> np.ndarray:
         """Reduce each situation: (..., rows) -> (..., situations)."""
-        return ufunc.reduceat(v, self.start[:-1], axis=-1)
+        return ufunc.reduceat(v, self._start[:-1], axis=-1)
 
-    def combine(
-        self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray, out: np.ndarray
-    ) -> np.ndarray:
-        """Apply a ufunc to rows and the value of their situation, into ``out``."""
-        return ufunc(v, np.repeat(value, self.sizes, axis=-1), out=out)
+    def combine(self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Apply a ufunc to rows and the value of their situation, in place."""
+        for s, (a, b) in enumerate(itertools.pairwise(self._start)):
+            ufunc(v[..., a:b], value[..., s : s + 1], out=v[..., a:b])
+        return v
 
-    def add_means(self, prob: np.ndarray, rows: slice, exog: np.ndarray, mean: np.ndarray) -> None:
-        """Add probability-weighted attributes (L, rows) to the means (M, L, situations)."""
-        s = int(np.searchsorted(self.start, rows.start, side="right")) - 1
-        while s < len(self.sizes) and self.start[s] < rows.stop:
-            a, b = max(self.start[s], rows.start), min(self.start[s + 1], rows.stop)
-            mean[:, :, s] += prob[:, a:b] @ exog[:, a - rows.start : b - rows.start].T
-            s += 1
+    def totals(self, weight: np.ndarray, rows: slice, exog: np.ndarray) -> np.ndarray:
+        """Sums by situation of attributes (L, rows) times weights (M, rows): (M, L, S)."""
+        out = np.zeros((len(weight), len(exog), len(self.situations)))
+        first, last = self.owner(np.array([rows.start, rows.stop - 1]))
+        for s in range(first, last + 1):
+            a, b = max(self._start[s], rows.start), min(self._start[s + 1], rows.stop)
+            own = slice(a - rows.start, b - rows.start)
+            out[:, :, s] = weight[:, own] @ exog[:, own].T
+        return out
+
+    def owner(self, rows: np.ndarray) -> np.ndarray:
+        """Situations of rows of the block."""
+        return np.searchsorted(self._start, rows, side="right") - 1
+
+    def owners(self, rows: slice) -> np.ndarray:
+        """Situations of consecutive rows of the block."""
+        return self.owner(np.arange(rows.start, rows.stop))
 
 
-_Layout = _Slots | _Runs
-
-
-class _Block:
+class _Block(ABC):
     """Some individuals, all their situations, and the rows of those."""
 
     def __init__(
-        self, data: ChoiceData, individuals: slice, situations: slice, step: int, layout: _Layout
+        self, data: ChoiceData, individuals: slice, situations: slice, order: np.ndarray
     ) -> None:
+        """``order`` gives the situation of the block at each place of the layout."""
         entries = data.entries
         start = data.arrangement.situation_start[situations.start : situations.stop + 1]
-        self._exog, self._first_row = data.exog, int(start[0])
+        self._table, self._first_row = data.exog, int(start[0])
+        self.n_rows = int(start[-1] - start[0])
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
-        self.n_rows = int(start[-1] - start[0])
         self.n_situations = situations.stop - situations.start
-        self.layout = layout
-        self.step = self.n_rows if isinstance(layout, _Slots) else step
         self._start = start - start[0]
+        self._order = order
 
         first, last = entries.start[individuals.start], entries.start[individuals.stop]
         self.entry_start = entries.start[individuals] - first
@@ -139,172 +194,406 @@ class _Block:
             np.arange(self.n_individuals), np.diff(np.append(self.entry_start, last - first))
         )
         situation = np.searchsorted(self._start, self.entry_row, side="right") - 1
-        self.entry_situation = _inverse(self.layout.situations)[situation]
-        self.entry_place = (
-            _inverse(self.layout.rows)[self.entry_row]
-            if isinstance(self.layout, _Slots)
-            else self.entry_row
-        )
-        # where no two entries meet, C' w is an assignment
-        self.has_own_rows = _is_distinct(self.entry_place, self.n_rows)
+        self.entry_situation = _inverse(order)[situation]
+        self.is_once = bool((self.entry_count == 1).all())
+        # where no two entries meet, sums over entries are assignments
+        self.has_own_rows = _is_distinct(self.entry_row, self.n_rows)
         self.has_own_situations = _is_distinct(self.entry_situation, self.n_situations)
-
-    @cached_property
-    def choice_matrix(self) -> scipy.sparse.csr_matrix:
-        """How often each individual chose each row, (individuals, rows)."""
-        return self._sum_entries(self.entry_place, self.n_rows)
-
-    @cached_property
-    def situation_matrix(self) -> scipy.sparse.csr_matrix:
-        """How often each individual chose in each situation, (individuals, situations)."""
-        return self._sum_entries(self.entry_situation, self.n_situations)
-
-    def _sum_entries(self, column: np.ndarray, n_columns: int) -> scipy.sparse.csr_matrix:
-        """Sum entries into a sparse matrix with a row per individual."""
-        return scipy.sparse.csr_matrix(
-            (self.entry_count, (self.entry_owner, column)), shape=(self.n_individuals, n_columns)
-        )
 
     def read(self, rows: slice = slice(None)) -> np.ndarray:
         """Attributes of some rows as they stand in the table, (rows, L)."""
         start, stop, _ = rows.indices(self.n_rows)
-        return self._exog[self._first_row + start : self._first_row + stop]
+        return self._table[self._first_row + start : self._first_row + stop]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Attributes of the rows at these places of the block, (n, L)."""
-        if self.n_rows <= _SMALL * _MAX_ROWS:
+        if self.n_rows <= _MAX_LONG_ROWS:
             return self.read()[rows]
-        return taken(self._exog, self._first_row + rows)
+        return taken(self._table, self._first_row + rows)
 
-    def centre(self) -> np.ndarray:
-        """Mean attributes of each situation, (L, situations)."""
-        mean = np.zeros((self.n_situations, self._exog.shape[1]))
-        for i in range(0, self.n_rows, _SMALL * _MAX_ROWS):
-            rows = slice(i, min(i + _SMALL * _MAX_ROWS, self.n_rows))
-            some = slice(
-                int(np.searchsorted(self._start, rows.start, side="right")) - 1,
-                int(np.searchsorted(self._start, rows.stop, side="left")),
-            )
-            begin = np.maximum(self._start[some] - i, 0)
-            mean[some] += np.add.reduceat(self.read(rows), begin, axis=0)
-        mean /= np.diff(self._start)[:, None]
-        return np.ascontiguousarray(mean[self.layout.situations].T)
+    @abstractmethod
+    def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
+        """Log-probability of all choices of each individual, (M, individuals)."""
 
-    def parts(self) -> Parts:
-        """Yield pieces that fit the cache: places in the layout, and attributes (L, rows).
+    @abstractmethod
+    def sweep(
+        self, beta: np.ndarray, weigh: Weigh, curvature: bool, collect: Collect | None
+    ) -> Sums:
+        """Gradient (M, L), curvature (M, L, L) or (M, 0, 0), and the sums of the caller."""
 
-        Attributes are centred at the mean of their situation: adding a constant to a whole
-        situation changes nothing, and large offsets cost no digits.
-        """
-        if isinstance(self.layout, _Slots):
-            exog = np.ascontiguousarray(self.read()[self.layout.rows].T)
-            self.layout.combine(np.subtract, exog, self.centre(), out=exog)
-            yield slice(0, self.n_rows), exog
-            return
-        owner = np.repeat(np.arange(self.n_situations), self.layout.sizes)
-        centre = self.centre()
-        for i in range(0, self.n_rows, self.step):
-            rows = slice(i, min(i + self.step, self.n_rows))
-            yield rows, np.subtract(self.read(rows).T, centre[:, owner[rows]], order="C")
+    @abstractmethod
+    def means(self, beta: np.ndarray) -> np.ndarray:
+        """Mean attributes of each situation under one logit (L,), in their units: (S, L)."""
+
+    @abstractmethod
+    def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
+        """Yield the rows under one logit (L,), given the weights of the individuals."""
+
+    def _by_individual(self, v: np.ndarray) -> np.ndarray:
+        """Sum entries, as often as they occur: (..., entries) -> (..., individuals)."""
+        if not self.is_once:
+            v = v * self.entry_count
+        if len(self.entry_row) == self.n_individuals:
+            return v
+        return np.add.reduceat(v, self.entry_start, axis=-1)
 
     @cached_property
-    def kept_parts(self) -> list[tuple[slice, np.ndarray]]:
-        """The parts, held in memory."""
-        return list(self.parts())
+    def _situation_matrix(self) -> scipy.sparse.csr_matrix:
+        """How often each individual chose in each situation."""
+        return self._sum_entries(self.entry_situation, self.n_situations)
 
-    def log_probabilities(self, beta: np.ndarray, parts: Parts) -> np.ndarray:
-        """Log choice probabilities under each column, (M, rows)."""
-        v = np.empty((len(beta), self.n_rows))
-        layout = self.layout
-        # utilities beyond the largest float give nan, which callers see in the log-likelihood
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            for rows, exog in parts:
-                np.matmul(beta, exog, out=v[:, rows])
-            layout.combine(np.subtract, v, layout.reduce(np.maximum, v), out=v)
-            log_total = np.log(layout.reduce(np.add, np.exp(v)))
-        return layout.combine(np.subtract, v, log_total, out=v)
-
-    def log_likelihoods(self, log_prob: np.ndarray) -> np.ndarray:
-        """Log-probability of all choices of each individual, (M, individuals)."""
-        chosen = log_prob[:, self.entry_place]
-        chosen *= self.entry_count
-        return np.add.reduceat(chosen, self.entry_start, axis=1)
-
-    def chosen_mass(self, weight: np.ndarray) -> np.ndarray:
-        """Weight of the choices of each row: C' w, (M, rows)."""
-        if not self.has_own_rows:
-            return np.ascontiguousarray((self.choice_matrix.T @ weight.T).T)
-        return self._assign(weight, self.entry_place, self.n_rows)
+    def _sum_entries(self, place: np.ndarray, n_places: int) -> scipy.sparse.csr_matrix:
+        """Sum entries into a sparse matrix (places, individuals)."""
+        return scipy.sparse.csr_matrix(
+            (self.entry_count, (place, self.entry_owner)), shape=(n_places, self.n_individuals)
+        )
 
     def situation_mass(self, weight: np.ndarray) -> np.ndarray:
         """Weight of the choices made in each situation, (M, situations)."""
         if not self.has_own_situations:
-            return np.ascontiguousarray((self.situation_matrix.T @ weight.T).T)
+            return np.ascontiguousarray((self._situation_matrix @ weight.T).T)
         return self._assign(weight, self.entry_situation, self.n_situations)
 
     def _assign(self, weight: np.ndarray, place: np.ndarray, n_places: int) -> np.ndarray:
-        """Put the weight of each entry in its place, (M, places)."""
+        """Put the weight of each entry in a place of its own, (M, places)."""
+        amount = weight.take(self.entry_owner, axis=1)
+        if not self.is_once:
+            amount *= self.entry_count
         out = np.zeros((len(weight), n_places))
-        out[:, place] = weight[:, self.entry_owner] * self.entry_count
+        out[:, place] = amount
         return out
 
-    def scores(self, mean: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield some individuals and their scores (n, M, L), given the means (M, L, situations)."""
-        n_columns, n_attributes, _ = mean.shape
-        flat = mean.reshape(-1, self.n_situations).T  # (situations, M * L)
-        ends = np.append(self.entry_start, len(self.entry_row))
-        centre = self.centre()
-        step = max(self.step // n_columns, 1)
-        for i in range(0, self.n_individuals, step):
-            stop = min(i + step, self.n_individuals)
-            which = slice(ends[i], ends[stop])
-            chosen = self.take(self.entry_row[which]) - centre[:, self.entry_situation[which]].T
-            chosen *= self.entry_count[which, None]
-            observed = np.add.reduceat(chosen, self.entry_start[i:stop] - ends[i], axis=0)
-            expected = (self.situation_matrix[i:stop] @ flat).reshape(-1, n_columns, n_attributes)
-            first = self.individuals.start
-            yield slice(first + i, first + stop), observed[:, None, :] - expected
+    def _collect(
+        self, chosen: Callable[[slice], np.ndarray], mean: np.ndarray, collect: Collect
+    ) -> Sums:
+        """Give scores to the caller, some individuals at a time, and add up what it returns.
 
-    def expectation(self, beta: np.ndarray, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-        """Choice probabilities (M, rows), and means (M, L, situations) of centred attributes."""
-        prob = self.log_probabilities(beta, parts)
-        np.exp(prob, out=prob)
-        mean = np.zeros((*beta.shape, self.n_situations))
-        for rows, exog in parts:
-            self.layout.add_means(prob, rows, exog, mean)
-        return prob, mean
+        ``chosen`` gives the attributes (L, e) of the rows of some entries, and ``mean``
+        (M, L, situations) what was expected, both from the same origin.
+        """
+        parts = []
+        for which, individuals, start in self._some_entries(_MAX_ROWS // len(mean)):
+            score = chosen(which) - mean.take(self.entry_situation[which], axis=2)
+            if not self.is_once:
+                score *= self.entry_count[which]
+            if len(start) < score.shape[2]:
+                score = np.add.reduceat(score, start, axis=2)
+            parts.append(collect(score, individuals))
+        return _add_up(parts)
 
-    def occasions(self, mean: np.ndarray) -> Iterator[Occasions]:
-        """Yield the choices of some individuals, given the means (L, situations)."""
-        expected = np.ascontiguousarray((self.centre() + mean).T)  # (situations, L)
-        # not the step of the block: a table of few rows may be shared by many individuals
-        step = int(np.clip(_CACHE_BYTES // (32 * len(mean)), _MIN_ROWS, _MAX_ROWS))
+    def _some_entries(self, step: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
+        """Yield about so many entries of whole individuals: which, whose, and where they begin."""
         ends = np.append(self.entry_start, len(self.entry_row))
-        i = 0
+        first, i = self.individuals.start, 0
         while i < self.n_individuals:
             stop = max(int(np.searchsorted(ends, ends[i] + step, side="right")) - 1, i + 1)
             which = slice(ends[i], ends[stop])
-            score = self.take(self.entry_row[which]) - expected[self.entry_situation[which]]
-            first = self.individuals.start
-            yield Occasions(
-                slice(first + i, first + stop),
-                self.entry_start[i:stop] - ends[i],
-                self.entry_count[which],
-                score,
-            )
+            yield which, slice(first + i, first + stop), self.entry_start[i:stop] - ends[i]
             i = stop
 
-    def alternatives(
-        self, prob: np.ndarray, mean: np.ndarray, mass: np.ndarray, parts: Parts
-    ) -> Iterator[Alternatives]:
-        """Yield some rows, given probabilities (rows,), means (L, situations) and their mass."""
-        place = np.arange(self.n_situations, dtype=float)
-        owner = self.layout.combine(
-            np.add, np.zeros(self.n_rows), place, out=np.empty(self.n_rows)
-        ).astype(np.intp)
-        for rows, exog in parts:
-            deviation = exog - mean[:, owner[rows]]
-            yield Alternatives(deviation.T, prob[rows], mass[owner[rows]])
+    def occasions(self, beta: np.ndarray) -> Iterator[Occasions]:
+        """Yield the choices of some individuals under one logit (L,)."""
+        mean = self.means(beta)
+        # not the rows of the block: a table of few rows may be shared by many individuals
+        step = int(np.clip(_CACHE_BYTES // (32 * len(beta)), _MIN_ROWS, _MAX_ROWS))
+        for which, individuals, start in self._some_entries(step):
+            score = self.take(self.entry_row[which]) - mean[self.entry_situation[which]]
+            yield Occasions(individuals, start, self.entry_count[which], score)
+
+
+class _SmallSets(_Block):
+    """A block of small choice sets: their rows fit the cache."""
+
+    def __init__(
+        self,
+        data: ChoiceData,
+        individuals: slice,
+        situations: slice,
+        layout: _Slots,
+        *,
+        is_kept: bool,
+        keeps_products: bool,
+    ) -> None:
+        super().__init__(data, individuals, situations, layout.situations)
+        self._layout = layout
+        self._is_kept, self._keeps_products = is_kept, keeps_products
+        place = np.full(self.n_rows, -1)
+        place[layout.rows] = np.arange(layout.n_rows)
+        self._entry_place = place[self.entry_row]  # −1 for first alternatives
+
+    @cached_property
+    def _kept(self) -> np.ndarray:
+        """Attributes in the layout, held in memory."""
+        return self._layout.lay_out(self.read())
+
+    @cached_property
+    def _kept_products(self) -> np.ndarray:
+        """Products of pairs of attributes, held in memory."""
+        return _pair_products(self._kept)
+
+    @cached_property
+    def _kept_chosen(self) -> np.ndarray:
+        """What individuals chose, held in memory."""
+        return self._chosen_by_individual()
+
+    def _laid_out(self) -> np.ndarray:
+        """Attributes in the layout, (L, rows)."""
+        return self._kept if self._is_kept else self._layout.lay_out(self.read())
+
+    def _chosen(self, which: slice) -> np.ndarray:
+        """Attributes of the rows of some entries, against the first alternative: (L, e)."""
+        row = self.entry_row[which]
+        first = self._start[self._order[self.entry_situation[which]]]
+        exog = self.read()
+        return np.subtract(exog[row].T, exog[first].T, order="C")
+
+    def _chosen_by_individual(self) -> np.ndarray:
+        """Attributes of all that each individual chose, added up, (L, individuals)."""
+        return self._by_individual(self._chosen(slice(None)))
+
+    def _choose(
+        self, beta: np.ndarray, exog: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+        """Odds (M, rows), their sums (M, situations), and log-likelihoods (M, individuals).
+
+        Last, what individuals chose (L, individuals), where sums with it keep their digits: not
+        where choices are certain but for round-off, nor where many individuals share rows.
+        """
+        layout = self._layout
+        # utilities beyond the largest float give nan, which callers see
+        with np.errstate(over="ignore", invalid="ignore"):
+            odds = beta @ exog
+            farthest = max(odds.max(initial=0.0), -odds.min(initial=0.0))
+            if self.has_own_rows and farthest < _TAME:
+                chosen = self._kept_chosen if self._is_kept else self._chosen_by_individual()
+                total = layout.reduce(np.add, np.exp(odds, out=odds), 1.0)
+                log_total = np.log(total).take(self.entry_situation, axis=1)
+                return odds, total, beta @ chosen - self._by_individual(log_total), chosen
+            peak = layout.reduce(np.maximum, odds, 0.0)
+            log_p = np.zeros((len(beta), len(self._entry_place)))
+            is_later = self._entry_place >= 0
+            log_p[:, is_later] = odds[:, self._entry_place[is_later]]
+            layout.combine(np.subtract, odds, peak)
+            total = layout.reduce(np.add, np.exp(odds, out=odds), 0.0) + np.exp(-peak)
+            log_p -= peak[:, self.entry_situation]
+            log_p -= np.log(total)[:, self.entry_situation]
+            return odds, total, self._by_individual(log_p), None
+
+    def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
+        return self._choose(beta, self._laid_out())[2]
+
+    def sweep(
+        self, beta: np.ndarray, weigh: Weigh, curvature: bool, collect: Collect | None
+    ) -> Sums:
+        exog, layout = self._laid_out(), self._layout
+        odds, total, log_f, chosen = self._choose(beta, exog)
+        weight, sums = weigh(log_f, self.individuals)
+        mass = self.situation_mass(weight)  # (M, situations)
+        expected = layout.combine(np.multiply, odds, np.divide(mass, total, out=total))
+        information = np.zeros((len(beta), 0, 0))
+        wants_moments = curvature or collect is not None
+        if chosen is None:
+            gradient = (self._mass_of_later(weight) - expected) @ exog.T
+        elif not wants_moments:
+            gradient = weight @ chosen.T - expected @ exog.T
+        if not wants_moments:
+            return gradient, information, *sums
+        moment, information = self._moments(expected, exog, curvature)
+        if chosen is not None:
+            gradient = weight @ chosen.T - moment.sum(axis=-1)
+        # without mass there is no moment either, and the mean does not matter
+        mean = moment / np.maximum(mass, np.finfo(float).tiny)[:, None]
+        if collect is not None:
+            sums += self._collect(self._chosen, mean, collect)
+        if curvature:
+            information -= moment @ mean.swapaxes(1, 2)
+        return gradient, information, *sums
+
+    def _mass_of_later(self, weight: np.ndarray) -> np.ndarray:
+        """Weight of the choices of each row of the layout, (M, rows)."""
+        is_later = self._entry_place >= 0
+        place, owner = self._entry_place[is_later], self.entry_owner[is_later]
+        matrix = scipy.sparse.csr_matrix(
+            (self.entry_count[is_later], (place, owner)),
+            shape=(self._layout.n_rows, self.n_individuals),
+        )
+        return np.ascontiguousarray((matrix @ weight.T).T)
+
+    def _moments(
+        self, expected: np.ndarray, exog: np.ndarray, second: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weighted sums of attributes by situation (M, L, S), and of their products (M, L, L)."""
+        layout, n_columns = self._layout, len(expected)
+        if not second:
+            return layout.totals(expected, exog), np.zeros((n_columns, 0, 0))
+        if n_columns > _FEW_COLUMNS and len(exog) < _MANY_ATTRIBUTES:
+            products = self._kept_products if self._keeps_products else _pair_products(exog)
+            return layout.totals(expected, exog), _unpacked(expected @ products.T, len(exog))
+        # one product for both
+        first = np.empty((n_columns, len(exog), self.n_situations))
+        information = np.empty((n_columns, len(exog), len(exog)))
+        weighted = np.empty_like(exog)
+        for m in range(n_columns):
+            np.multiply(exog, expected[m], out=weighted)
+            first[m] = layout.reduce(np.add, weighted, 0.0)
+            np.matmul(weighted, exog.T, out=information[m])
+        return first, information
+
+    def _expectation(
+        self, beta: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Attributes, odds (rows,) and their sums (S,) under one logit, and means (L, S)."""
+        exog = self._laid_out()
+        odds, total, *_ = self._choose(beta[None], exog)
+        return exog, odds[0], total[0], self._layout.totals(odds, exog)[0] / total[0]
+
+    def means(self, beta: np.ndarray) -> np.ndarray:
+        mean = self._expectation(beta)[3]
+        return self.take(self._start[self._order]) + mean.T
+
+    def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
+        layout = self._layout
+        mass = self.situation_mass(weight[None])[0]
+        exog, odds, total, mean = self._expectation(beta)
+        prob = layout.combine(np.multiply, odds, 1 / total)
+        yield Alternatives(
+            layout.combine(np.subtract, exog.copy(), mean).T,
+            prob,
+            layout.combine(np.add, np.zeros(layout.n_rows), mass),
+        )
+        first = 1.0 - layout.reduce(np.add, prob, 0.0)
+        yield Alternatives(-mean.T, first, mass)
+
+
+class _LargeSets(_Block):
+    """A block of large choice sets, whose rows are read piece by piece.
+
+    Attributes are centred at the mean of their situation: adding a constant to a whole situation
+    changes nothing, and large offsets cost no digits.
+    """
+
+    def __init__(
+        self, data: ChoiceData, individuals: slice, situations: slice, step: int, *, is_kept: bool
+    ) -> None:
+        n_situations = situations.stop - situations.start
+        super().__init__(data, individuals, situations, np.arange(n_situations))
+        self._layout = _Runs(np.diff(self._start))
+        self._is_kept = is_kept
+        n_rows = self.n_rows
+        self._pieces = [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
+
+    @cached_property
+    def _centre(self) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), of which there are few."""
+        mean = np.zeros((self.n_situations, self._table.shape[1]))
+        for rows in self._pieces:
+            first = int(self._layout.owner(np.array(rows.start)))
+            stop = int(np.searchsorted(self._start, rows.stop))
+            begin = np.maximum(self._start[first:stop] - rows.start, 0)
+            mean[first:stop] += np.add.reduceat(self.read(rows), begin, axis=0)
+        mean /= np.diff(self._start)[:, None]
+        return np.ascontiguousarray(mean.T)
+
+    @cached_property
+    def _kept(self) -> dict[int, np.ndarray]:
+        """Attributes of every piece by its first row, held in memory."""
+        return {rows.start: self._read(rows) for rows in self._pieces}
+
+    def _read(self, rows: slice) -> np.ndarray:
+        """Attributes of some rows, centred by situation, (L, rows)."""
+        return np.subtract(self.read(rows).T, self._centre[:, self._layout.owners(rows)], order="C")
+
+    def _piece(self, rows: slice) -> np.ndarray:
+        """Attributes of a piece, (L, rows)."""
+        return self._kept[rows.start] if self._is_kept else self._read(rows)
+
+    def _share_out(self, task: Callable[[slice], Sums], n_columns: int) -> list[np.ndarray]:
+        """Do a task for every piece, and add up."""
+        work = n_columns * self.n_rows
+        return _share_out(task, self._pieces, worthwhile=work >= _LEAST_WORK)
+
+    def _probabilities(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choice probabilities (M, rows), and log-likelihoods (M, individuals)."""
+        layout = self._layout
+        v = np.empty((len(beta), self.n_rows))
+
+        def utilities(rows: slice) -> Sums:
+            np.matmul(beta, self._piece(rows), out=v[:, rows])
+            return ()
+
+        # utilities beyond the largest float give nan, which callers see
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._share_out(utilities, len(beta))
+            layout.combine(np.subtract, v, layout.reduce(np.maximum, v))
+            log_p = v.take(self.entry_row, axis=1)
+            total = layout.reduce(np.add, np.exp(v, out=v))
+            log_p -= np.log(total).take(self.entry_situation, axis=1)
+        return layout.combine(np.divide, v, total), self._by_individual(log_p)
+
+    def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
+        return self._probabilities(beta)[1]
+
+    def sweep(
+        self, beta: np.ndarray, weigh: Weigh, curvature: bool, collect: Collect | None
+    ) -> Sums:
+        layout = self._layout
+        prob, log_f = self._probabilities(beta)
+        weight, sums = weigh(log_f, self.individuals)
+        mass = self.situation_mass(weight)  # (M, situations)
+        chosen = self._chosen_mass(weight)  # (M, rows)
+        wants_means = curvature or collect is not None
+
+        def add(rows: slice) -> Sums:
+            exog = self._piece(rows)
+            mean = layout.totals(prob[:, rows], rows, exog) if wants_means else np.zeros(0)
+            expected = prob[:, rows] * mass[:, layout.owners(rows)]
+            gradient = (chosen[:, rows] - expected) @ exog.T
+            if not curvature:
+                return gradient, np.zeros((len(beta), 0, 0)), mean
+            return gradient, _second_moments(expected, exog), mean
+
+        gradient, information, mean = self._share_out(add, len(beta))
+        if collect is not None:
+            sums += self._collect(self._chosen, mean, collect)
+        if curvature:
+            information -= (mean * mass[:, None]) @ mean.swapaxes(1, 2)
+        return gradient, information, *sums
+
+    @cached_property
+    def _choice_matrix(self) -> scipy.sparse.csr_matrix:
+        """How often each individual chose each row."""
+        return self._sum_entries(self.entry_row, self.n_rows)
+
+    def _chosen_mass(self, weight: np.ndarray) -> np.ndarray:
+        """Weight of the choices of each row: C' w, (M, rows)."""
+        if not self.has_own_rows:
+            return np.ascontiguousarray((self._choice_matrix @ weight.T).T)
+        return self._assign(weight, self.entry_row, self.n_rows)
+
+    def _chosen(self, which: slice) -> np.ndarray:
+        """Centred attributes of the rows of some entries, (L, e)."""
+        exog = self.take(self.entry_row[which]).T
+        return exog - self._centre[:, self.entry_situation[which]]
+
+    def _expectation(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (rows,) under one logit, and means of centred attributes (L, S)."""
+        prob, _ = self._probabilities(beta[None])
+
+        def totals(rows: slice) -> Sums:
+            return (self._layout.totals(prob[:, rows], rows, self._piece(rows)),)
+
+        return prob[0], self._share_out(totals, 1)[0][0]
+
+    def means(self, beta: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray((self._centre + self._expectation(beta)[1]).T)
+
+    def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
+        prob, mean = self._expectation(beta)
+        mass = self.situation_mass(weight[None])[0]
+        for rows in self._pieces:
+            owner = self._layout.owners(rows)
+            deviation = self._piece(rows) - mean[:, owner]
+            yield Alternatives(deviation.T, prob[rows], mass[owner])
 
 
 @dataclass(frozen=True, eq=False)
@@ -360,10 +649,13 @@ class Sweep:
     curvature : ndarray, shape (M, L, L)
         Sum of weight times information, the negative Hessian of the weighted logit; of shape
         (M, 0, 0) when it was not asked for.
+    sums : tuple of ndarray
+        What the caller's functions returned, added up.
     """
 
     gradient: np.ndarray
     curvature: np.ndarray
+    sums: Sums
 
 
 class ChoiceTable:
@@ -377,20 +669,36 @@ class ChoiceTable:
     def __init__(self, data: ChoiceData) -> None:
         self.data = data
         n_attributes = data.n_attributes
-        self.n_pairs = n_attributes * (n_attributes + 1) // 2
-        self._is_kept = data.exog.nbytes <= _KEEP_BYTES
-        self._blocks = list(self._cut())
-        self._unpack = np.empty((n_attributes, n_attributes), dtype=np.intp)
-        upper = np.triu_indices(n_attributes)
-        self._unpack[upper] = self._unpack.T[upper] = np.arange(self.n_pairs)
+        self._has_small_sets = data.n_rows <= _MEAN_SLOTS * data.n_situations
+        self._is_wide = n_attributes >= _MANY_ATTRIBUTES
+        self._n_pairs = n_attributes * (n_attributes + 1) // 2
 
-    def _cut(self) -> Iterator[_Block]:
+    @cached_property
+    def _blocks(self) -> list[_Block]:
+        """Blocks for many columns: the products of pairs of attributes of one fit the cache."""
+        n_attributes = self.data.n_attributes
+        width = (0 if self._is_wide else self._n_pairs) + 3 * n_attributes + 4 * _COLUMNS
+        step = _CACHE_BYTES // (8 * width)
+        return list(self._cut(int(np.clip(step, _MIN_ROWS, _MAX_ROWS))))
+
+    @cached_property
+    def _long_blocks(self) -> list[_Block]:
+        """Blocks for few columns: long, as calls then cost more than memory does."""
+        if not self._has_small_sets:
+            return self._blocks
+        step = _CACHE_BYTES // (8 * self.data.n_attributes)
+        return list(self._cut(int(np.clip(step, _MIN_ROWS, _MAX_LONG_ROWS))))
+
+    def _blocks_for(self, n_columns: int) -> list[_Block]:
+        """Blocks that suit so many columns."""
+        return self._long_blocks if n_columns <= _FEW_COLUMNS else self._blocks
+
+    def _cut(self, step: int) -> Iterator[_Block]:
         """Cut the rows into blocks, none of which splits an individual or a situation."""
         data, entries = self.data, self.data.entries
         start = data.arrangement.situation_start
-        width = self.n_pairs + 3 * data.n_attributes + 4 * _COLUMNS
-        step = int(np.clip(_CACHE_BYTES // (8 * width), _MIN_ROWS, _MAX_ROWS))
-        has_small_sets = data.n_rows <= _MEAN_SLOTS * data.n_situations
+        is_kept = data.exog.nbytes <= _KEEP_BYTES
+        keeps_products = not self._is_wide and 8 * data.n_rows * self._n_pairs <= _KEEP_BYTES
 
         first = np.minimum.reduceat(entries.row, entries.start[:-1])
         last = np.maximum.reduceat(entries.row, entries.start[:-1])
@@ -413,11 +721,20 @@ class ChoiceTable:
         i = 0
         while i < len(opens) - 1:
             j = max(int(np.searchsorted(row, row[i] + step, side="right")) - 1, i + 1)
+            individuals = slice(int(opens[i]), int(opens[j]))
             situations = slice(*np.searchsorted(start, [row[i], row[j]]).tolist())
-            sizes = np.diff(start[situations.start : situations.stop + 1])
-            by_slots = has_small_sets and row[j] - row[i] <= 4 * step
-            layout = layout_of(sizes) if by_slots else _Runs(sizes)
-            yield _Block(data, slice(int(opens[i]), int(opens[j])), situations, step, layout)
+            if self._has_small_sets and row[j] - row[i] <= 4 * step:
+                layout = layout_of(np.diff(start[situations.start : situations.stop + 1]))
+                yield _SmallSets(
+                    data,
+                    individuals,
+                    situations,
+                    layout,
+                    is_kept=is_kept,
+                    keeps_products=keeps_products,
+                )
+            else:
+                yield _LargeSets(data, individuals, situations, step, is_kept=is_kept)
             i = j
 
     @property
@@ -437,49 +754,37 @@ class ChoiceTable:
     ) -> Sweep:
         """Pass over the table once, for all columns of coefficients.
 
+        Blocks may be done by several threads at once, so both functions must keep to the
+        individuals that they are given.
+
         Parameters
         ----------
         beta : ndarray, shape (M, L)
             Columns of coefficients: classes, times starts.
         weigh : callable
             ``weigh(log_f, individuals)`` receives the log-probability (M, n) of all choices of
-            the individuals in a slice, under each column, and returns their weights (M, n).
+            the individuals in a slice, under each column, and returns their weights (M, n), and
+            a tuple of arrays that are added up over individuals.
         curvature : bool
             Whether to add up curvatures.
         collect : callable, optional
-            ``collect(score, individuals)`` receives the scores (n, M, L) of some individuals,
-            after ``weigh`` has seen them.
+            ``collect(score, individuals)`` receives the scores (M, L, n) of some individuals,
+            after ``weigh`` has seen them, and returns a tuple of arrays to be added up.
 
         Returns
         -------
         Sweep
         """
-        n_columns, n_attributes = beta.shape
-        gradient = np.zeros((n_columns, n_attributes))
-        within = np.zeros((n_columns, self.n_pairs if curvature else 0))
-        between = np.zeros((n_columns, *2 * [n_attributes if curvature else 0]))
-        for block, parts in self._walk():
-            log_prob = block.log_probabilities(beta, parts)  # (M, rows)
-            weight = weigh(block.log_likelihoods(log_prob), block.individuals)
-            prob = np.exp(log_prob, out=log_prob)
-            mass = block.situation_mass(weight)  # (M, situations)
-            expected = block.layout.combine(np.multiply, prob, mass, out=np.empty_like(prob))
-            residual = block.chosen_mass(weight)
-            residual -= expected
-            mean = np.zeros((n_columns, n_attributes, block.n_situations))
-            for rows, exog in parts:
-                gradient += residual[:, rows] @ exog.T
-                if curvature:
-                    within += expected[:, rows] @ _pair_products(exog, self.n_pairs).T
-                if curvature or collect is not None:
-                    block.layout.add_means(prob, rows, exog, mean)
-            if curvature:
-                scaled = mean * np.sqrt(mass)[:, None, :]
-                between += scaled @ scaled.swapaxes(1, 2)
-            if collect is not None:
-                for individuals, score in block.scores(mean):
-                    collect(score, individuals)
-        return Sweep(gradient, within[:, self._unpack] - between if curvature else between)
+        gradient, information, *sums = _share_out(
+            lambda block: block.sweep(beta, weigh, curvature, collect),
+            self._blocks_for(len(beta)),
+            worthwhile=self._is_worthwhile(len(beta)),
+        )
+        return Sweep(gradient, information, tuple(sums))
+
+    def _is_worthwhile(self, n_columns: int) -> bool:
+        """Whether blocks are enough work to share."""
+        return self.data.n_rows * n_columns >= _LEAST_WORK
 
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
         """Log-probability of the choices of each individual under each column.
@@ -493,8 +798,12 @@ class ChoiceTable:
         ndarray, shape (M, N)
         """
         out = np.empty((len(beta), self.data.n_distinct))
-        for block, parts in self._walk():
-            out[:, block.individuals] = block.log_likelihoods(block.log_probabilities(beta, parts))
+
+        def fill(block: _Block) -> Sums:
+            out[:, block.individuals] = block.log_likelihoods(beta)
+            return ()
+
+        _share_out(fill, self._blocks_for(len(beta)), worthwhile=self._is_worthwhile(len(beta)))
         return out
 
     def occasions(self, beta: np.ndarray) -> Iterator[Occasions]:
@@ -512,9 +821,8 @@ class ChoiceTable:
         Occasions
             Of consecutive individuals, as many as fit the cache, and one at least.
         """
-        for block, parts in self._walk():
-            _, mean = block.expectation(beta[None], parts)
-            yield from block.occasions(mean[0])
+        for block in self._long_blocks:
+            yield from block.occasions(beta)
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         """Pass over the table once and yield every row, in no particular order.
@@ -531,36 +839,68 @@ class ChoiceTable:
         Alternatives
             As many rows as fit the cache.
         """
-        for block, parts in self._walk():
-            prob, mean = block.expectation(beta[None], parts)
-            mass = block.situation_mass(weight[None, block.individuals])
-            yield from block.alternatives(prob[0], mean[0], mass[0], parts)
-
-    def _walk(self) -> Iterator[tuple[_Block, Parts]]:
-        """Yield blocks with their parts, which may be passed over more than once."""
-        for block in self._blocks:
-            if self._is_kept:
-                yield block, block.kept_parts
-            elif block.n_rows <= block.step:
-                yield block, list(block.parts())
-            else:
-                yield block, _Again(block)
+        for block in self._long_blocks:
+            yield from block.alternatives(beta, weight[block.individuals])
 
 
-class _Again:
-    """The parts of a block too large to hold: made anew on each pass."""
+def _share_out(
+    task: Callable[[_T], Sums], items: Sequence[_T], *, worthwhile: bool
+) -> list[np.ndarray]:
+    """Do a task for every item, by several threads if that is worth their while, and add up.
 
-    def __init__(self, block: _Block) -> None:
-        self._block = block
+    Items are added in groups that do not depend on the number of threads.
+    """
+    n_groups = min(len(items), _GROUPS)
+    cuts = [len(items) * i // n_groups for i in range(n_groups + 1)]
+    groups = [items[a:b] for a, b in itertools.pairwise(cuts)]
+    done = in_order(
+        lambda group: _add_up(task(item) for item in group),
+        groups,
+        worthwhile=worthwhile and n_groups > 1,
+    )
+    return list(_add_up(done))
 
-    def __iter__(self) -> Iterator[tuple[slice, np.ndarray]]:
-        return iter(self._block.parts())
+
+def _add_up(parts: Iterable[Sums]) -> Sums:
+    """Add tuples of arrays, into the arrays of the first."""
+    parts = iter(parts)
+    total = next(parts)
+    for part in parts:
+        for t, p in zip(total, part, strict=True):
+            np.add(t, p, out=t)
+    return total
 
 
-def _pair_products(exog: np.ndarray, n_pairs: int) -> np.ndarray:
-    """Products x_a x_b for a <= b, (n_pairs, rows), row by row of the upper triangle."""
+def _second_moments(weight: np.ndarray, exog: np.ndarray) -> np.ndarray:
+    """Sums over rows of weight times x x', given weights (M, rows) and x (L, rows): (M, L, L)."""
+    n_attributes = len(exog)
+    if len(weight) > _FEW_COLUMNS and n_attributes < _MANY_ATTRIBUTES:
+        return _unpacked(weight @ _pair_products(exog).T, n_attributes)
+    out = np.empty((len(weight), n_attributes, n_attributes))
+    weighted = np.empty_like(exog)
+    for m in range(len(weight)):
+        np.matmul(np.multiply(exog, weight[m], out=weighted), exog.T, out=out[m])
+    return out
+
+
+def _unpacked(pairs: np.ndarray, n_attributes: int) -> np.ndarray:
+    """Symmetric matrices (M, L, L) from their upper triangles, row by row, (M, pairs)."""
+    return pairs[:, _places_of_pairs(n_attributes)]
+
+
+@lru_cache(maxsize=16)
+def _places_of_pairs(n_attributes: int) -> np.ndarray:
+    """Where the product of attributes a and b stands among the pairs, (L, L)."""
+    place = np.empty((n_attributes, n_attributes), dtype=np.intp)
+    upper = np.triu_indices(n_attributes)
+    place[upper] = place.T[upper] = np.arange(len(upper[0]))
+    return place
+
+
+def _pair_products(exog: np.ndarray) -> np.ndarray:
+    """Products x_a x_b for a <= b, (pairs, rows), row by row of the upper triangle."""
     n_attributes, n_rows = exog.shape
-    out = np.empty((n_pairs, n_rows))
+    out = np.empty((n_attributes * (n_attributes + 1) // 2, n_rows))
     first = 0
     for a in range(n_attributes):
         n = n_attributes - a

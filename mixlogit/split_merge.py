@@ -15,6 +15,7 @@ import scipy.optimize
 
 from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.logit import Sums
 from mixlogit.race import SAME_OPTIMUM
 
 __all__ = ["improve", "shrink", "splits"]
@@ -255,16 +256,16 @@ def splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int = 0)
     posterior = likelihood.posterior(parameters)[1]
     n_classes, n_attributes = parameters.beta.shape
     mass = posterior.T @ likelihood.weight
-    outer = np.zeros((n_classes, n_attributes, n_attributes))
 
-    def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
-        return posterior[individuals].T * likelihood.weight[individuals]
+    def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
+        return posterior[individuals].T * likelihood.weight[individuals], ()
 
-    def collect(score: np.ndarray, individuals: slice) -> None:
-        own = posterior[individuals] * likelihood.weight[individuals, None]  # (n, K)
-        np.add(outer, np.einsum("nk,nkl,nkm->klm", own, score, score, optimize=True), out=outer)
+    def collect(score: np.ndarray, individuals: slice) -> Sums:
+        own = posterior[individuals].T * likelihood.weight[individuals]  # (K, n)
+        return (score * own[:, None] @ score.swapaxes(1, 2),)
 
-    information = likelihood.table.sweep(parameters.beta, weigh, collect=collect).curvature
+    sweep = likelihood.table.sweep(parameters.beta, weigh, collect=collect)
+    information, (outer,) = sweep.curvature, sweep.sums
     found = []
     own = np.flatnonzero(~likelihood.restrictions.is_common(likelihood.data.exog_names))
     for k in range(n_classes):

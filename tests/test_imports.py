@@ -27,6 +27,7 @@ ORDER = [
     "rankings",
     "datasets",
     "newton",
+    "threads",
     "logit",
     "membership",
     "constraints",
@@ -66,7 +67,7 @@ STANDARD = {  # of the standard library
     *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
-    *("argparse", "concurrent", "multiprocessing", "os", "pathlib"),
+    *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
     *("shutil", "tempfile", "weakref"),
     "__future__",
 }

@@ -224,7 +224,7 @@ def test_a_sweep_without_curvature_has_an_empty_one(case):
     beta = zoo.random_parameters(case, 3, seed=0)[0]
 
     def weigh(log_f, individuals):
-        return np.exp(log_f / 10)
+        return np.exp(log_f / 10), ()
 
     full, less = table.sweep(beta, weigh), table.sweep(beta, weigh, curvature=False)
     assert less.curvature.shape == (3, 0, 0)
@@ -323,3 +323,23 @@ def test_a_sample_of_the_likelihood_is_that_of_the_data():
     flat = zoo.random_parameters(zoo.case("ragged panel"), 2, seed=0)[2]
     expected = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 2, 1.5).evaluate(flat).value
     assert sample.evaluate(flat).value == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("_FEW_COLUMNS", 0),  # products of pairs of attributes for all columns
+        ("_FEW_COLUMNS", 1000),  # products of every column of its own
+        ("_MANY_ATTRIBUTES", 1),  # no products of pairs
+        ("_TAME", 0.0),  # every utility may make a choice certain
+        ("_KEEP_BYTES", 0),  # nothing is held between sweeps
+        ("_MEAN_SLOTS", 0.0),  # all choice sets are large
+    ],
+)
+def test_every_way_through_a_block_gives_the_same_numbers(case, setting, value, monkeypatch):
+    data, stack = case.model(3).choices, stack_of(case, 4, 3)
+    usual = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3).expect(stack)
+    monkeypatch.setattr(mixlogit.logit, setting, value)
+    other = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3).expect(stack)
+    for name, expected in vars(usual).items():
+        scaled_close(getattr(other, name), expected, LOOP)

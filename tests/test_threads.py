@@ -1,0 +1,109 @@
+"""Threads share the blocks of a table, within the user's limits, and change no bit."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from simulated import likelihood_of, panel
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+import mixlogit.logit
+import mixlogit.threads
+from mixlogit.threads import in_order, n_workers, share_cores
+
+
+@pytest.fixture
+def two_processors(monkeypatch):
+    """Pretend that the process may run on two processors, and that BLAS may use both."""
+    monkeypatch.setattr(mixlogit.threads, "n_workers", lambda controller: 2)
+
+
+def test_blas_keeps_to_one_thread_while_cores_are_shared():
+    @share_cores
+    def limits() -> list[int]:
+        return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+
+    assert set(limits()) == {1}
+
+
+def test_workers_are_limited_by_the_user_and_by_the_processors(monkeypatch):
+    monkeypatch.setattr(mixlogit.threads, "_n_processors", lambda: 64)
+    controller = ThreadpoolController()
+    with threadpool_limits(limits=1, user_api="blas"):
+        assert n_workers(controller) == 1
+    with threadpool_limits(limits=2, user_api="blas"):
+        assert n_workers(controller) <= 2
+    monkeypatch.setattr(mixlogit.threads, "_n_processors", lambda: 1)
+    assert n_workers(controller) == 1
+
+
+def test_results_come_in_the_order_of_the_parts(two_processors):
+    first_waits = threading.Event()
+
+    def task(part: int) -> int:
+        if part == 0:
+            assert first_waits.wait(timeout=30)  # another thread must do part 1 meanwhile
+        if part == 1:
+            first_waits.set()
+        return 10 * part
+
+    @share_cores
+    def run() -> list[int]:
+        return list(in_order(task, range(5), worthwhile=True))
+
+    assert run() == [0, 10, 20, 30, 40]
+
+
+def test_what_is_not_worthwhile_stays_in_the_caller(two_processors):
+    @share_cores
+    def run() -> set[str]:
+        return set(in_order(lambda _: threading.current_thread().name, range(4), worthwhile=False))
+
+    assert run() == {threading.current_thread().name}
+
+
+def test_an_exception_in_a_thread_reaches_the_caller(two_processors):
+    def task(part: int) -> int:
+        if part == 2:
+            raise ZeroDivisionError("part 2")
+        return part
+
+    @share_cores
+    def run() -> list[int]:
+        return list(in_order(task, range(4), worthwhile=True))
+
+    with pytest.raises(ZeroDivisionError, match="part 2"):
+        run()
+
+
+def test_tasks_within_tasks_do_not_wait_for_each_other(two_processors):
+    @share_cores
+    def inner(part: int) -> int:
+        return sum(in_order(lambda i: i + part, range(3), worthwhile=True))
+
+    @share_cores
+    def outer() -> list[int]:
+        return list(in_order(inner, range(6), worthwhile=True))
+
+    assert outer() == [3 + 3 * part for part in range(6)]
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch, two_processors):
+    monkeypatch.setattr(mixlogit.logit, "_MAX_LONG_ROWS", 512)  # so that there are many blocks
+    monkeypatch.setattr(mixlogit.logit, "_MAX_ROWS", 512)
+    monkeypatch.setattr(mixlogit.logit, "_LEAST_WORK", 1)
+    likelihood = likelihood_of(panel(0), 3)
+    draws = np.random.default_rng(0).standard_normal((5, likelihood.n_params))
+    stack = likelihood.unpack(draws)
+    alone = likelihood.expect(stack), likelihood.evaluate(draws[0])
+
+    @share_cores
+    def shared():
+        assert mixlogit.threads._pool.get() is not None
+        return likelihood.expect(stack), likelihood.evaluate(draws[0])
+
+    for one, other in zip(alone, shared(), strict=True):
+        for name, value in vars(one).items():
+            np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
