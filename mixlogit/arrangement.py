@@ -11,7 +11,7 @@ import pandas as pd
 
 from mixlogit.errors import ArgumentError, DataError, plural, show, verb
 
-__all__ = ["Arrangement", "arrange", "codes_of", "first_rows", "row_label"]
+__all__ = ["Arrangement", "arrange", "codes_of", "first_rows", "row_label", "small_int"]
 
 
 def row_label(row: int) -> str:
@@ -48,6 +48,10 @@ def codes_of(
     column = pd.Series(values, copy=False)
     if rows is not None:
         column = column.iloc[rows]
+    if column.dtype.kind in "iu" and isinstance(column.dtype, np.dtype):
+        numbers = column.to_numpy()
+        if (numbers[1:] >= numbers[:-1]).all():
+            return _codes_of_sorted(numbers)
     try:
         codes, found = column.factorize()
     except TypeError as error:
@@ -75,6 +79,28 @@ def codes_of(
     rank = np.empty(len(order), dtype=np.intp)
     rank[order] = np.arange(len(order))
     return rank[codes], uniques[order]
+
+
+def _codes_of_sorted(numbers: np.ndarray) -> tuple[np.ndarray, pd.Index]:
+    """Number ids that already stand in their order."""
+    is_new = numbers[1:] != numbers[:-1]
+    codes = np.zeros(len(numbers), dtype=np.intp)
+    np.cumsum(is_new, out=codes[1:])
+    return codes, pd.Index(numbers[np.append(0, np.flatnonzero(is_new) + 1)])
+
+
+def small_int(largest: int) -> np.dtype:
+    """Choose the shortest type of integers that holds −1 and a number.
+
+    Parameters
+    ----------
+    largest : int
+
+    Returns
+    -------
+    dtype
+    """
+    return np.min_scalar_type(-largest - 1)
 
 
 def first_rows(
@@ -131,8 +157,9 @@ class Arrangement:
 
     Parameters
     ----------
-    order : ndarray of int, shape (R,)
-        Position in the user's table of each sorted row.
+    permutation : ndarray of int, shape (R,), or None
+        Position in the user's table of each sorted row; None where the rows stand there as they
+        are, one after another from the first.
     situation_start : ndarray of int, shape (S + 1,)
         Situation s owns the sorted rows ``situation_start[s] : situation_start[s + 1]``.
     situation_ids : Index, shape (S,)
@@ -145,7 +172,7 @@ class Arrangement:
     alternative_ids : Index or None
     """
 
-    order: np.ndarray
+    permutation: np.ndarray | None
     situation_start: np.ndarray
     situation_ids: pd.Index
     situation_owner: np.ndarray | None = None
@@ -156,7 +183,20 @@ class Arrangement:
     @property
     def n_rows(self) -> int:
         """Number of rows, R."""
-        return len(self.order)
+        return int(self.situation_start[-1])
+
+    @property
+    def order(self) -> np.ndarray:
+        """Position in the user's table of each sorted row, (R,)."""
+        return np.arange(self.n_rows) if self.permutation is None else self.permutation
+
+    def arranged(self, values: np.ndarray) -> np.ndarray:
+        """Put values of the user's rows into the order of the sorted rows, (R,)."""
+        return values if self.permutation is None else values[self.permutation]
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Position in the user's table of some sorted rows."""
+        return rows if self.permutation is None else self.permutation[rows]
 
     @property
     def n_situations(self) -> int:
@@ -184,7 +224,7 @@ class Arrangement:
     def alternative_of(self, row: int) -> str:
         """Name the alternative of a sorted row; its place in the table without alternatives."""
         if self.alternative_codes is None or self.alternative_ids is None:
-            return row_label(self.order[row])
+            return row_label(int(self.places(np.array(row))))
         return f"alternative {show(self.alternative_ids[self.alternative_codes[row]])}"
 
 
@@ -226,8 +266,8 @@ def arrange(
             "which rows form one choice set (the same column, if every individual chose once)."
         )
     rows = None if keep is None or keep.all() else np.flatnonzero(keep)
-    order = np.arange(n_rows) if rows is None else rows
-    if len(order) == 0:
+    n_kept = n_rows if rows is None else len(rows)
+    if n_kept == 0:
         raise DataError(
             f"None of the {plural(n_rows, 'row')} is available, so there is no choice set. Check "
             "the availability column."
@@ -237,27 +277,33 @@ def arrange(
         for values, name in zip((situation, individual, alternative), names, strict=True)
     ]
     sort_by = [codes[0] for codes in (coded[2], coded[0], coded[1]) if codes is not None]
+    order = rows
     if sort_by and not _is_sorted(sort_by):
         by = np.lexsort(sort_by)
-        order = order[by]
+        order = by if rows is None else rows[by]
         coded = [None if one is None else (one[0][by], one[1]) for one in coded]
+    del sort_by
     situations, individuals, alternatives = coded
-    begins = np.zeros(len(order), dtype=bool)
+    begins = np.zeros(n_kept, dtype=bool)
     begins[0] = True
     for one in (situations, individuals):
         if one is not None:
             begins[1:] |= one[0][1:] != one[0][:-1]
     first = np.flatnonzero(begins)
-    small = np.int32 if n_rows < np.iinfo(np.int32).max else np.int64  # half the memory
+    wide = np.int32 if n_rows < 1 << 31 else np.int64
     arrangement = Arrangement(
-        order=order.astype(small),
-        situation_start=np.append(first, len(order)),
+        permutation=None if order is None else order.astype(wide),
+        situation_start=np.append(first, n_kept),
         situation_ids=(
             pd.Index(["all"]) if situations is None else situations[1][situations[0][first]]
         ),
         situation_owner=None if individuals is None else individuals[0][first],
         individual_ids=None if individuals is None else individuals[1],
-        alternative_codes=None if alternatives is None else alternatives[0].astype(small),
+        alternative_codes=(
+            None
+            if alternatives is None
+            else alternatives[0].astype(small_int(len(alternatives[1])))
+        ),
         alternative_ids=None if alternatives is None else alternatives[1],
     )
     if alternatives is not None:
@@ -269,10 +315,9 @@ def _is_sorted(keys: Sequence[np.ndarray]) -> bool:
     """Whether rows already stand in the order of their keys (last key first)."""
     undecided = np.ones(len(keys[0]) - 1, dtype=bool)
     for key in reversed(keys):
-        step = np.diff(key)
-        if (step[undecided] < 0).any():
+        if (undecided & (key[1:] < key[:-1])).any():
             return False
-        undecided &= step == 0
+        undecided &= key[1:] == key[:-1]
     return True
 
 

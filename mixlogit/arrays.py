@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import patsy
 
+from mixlogit.attributes import stored_type
 from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns
 from mixlogit.errors import ArgumentError, plural
@@ -28,12 +29,15 @@ class ArrayTable:
     frame : DataFrame
     formula, membership : str
     columns : Columns
+    mapped : ndarray or None
+        The attributes, if they are a memory map.
     """
 
     frame: pd.DataFrame
     formula: str
     membership: str
     columns: Columns
+    mapped: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -100,10 +104,14 @@ class ArrayTable:
             formula=f"{roles.pop('endog') or ''} ~ {_terms(attributes)}",
             membership="1" if covariates is None else _terms(covariates),
             columns=Columns(**roles),
+            mapped=_map_of(exog),
         )
 
-    def learn(self, choices: str) -> tuple[ChoiceFormula, ChoiceData]:
+    def learn(self, choices: str, dtype: Any = np.float64) -> tuple[ChoiceFormula, ChoiceData]:
         """Read the choice data; ``choices`` as in `mixlogit.columns.read_counts`."""
+        mapped = self.mapped
+        if mapped is not None and not np.can_cast(mapped.dtype, stored_type(dtype)):
+            mapped = None
         return ChoiceFormula.learn(
             self.formula,
             self.frame,
@@ -112,7 +120,16 @@ class ArrayTable:
             choices=choices,
             missing="raise",
             env=patsy.EvalEnvironment([]),
+            dtype=dtype,
+            mapped=mapped,
         )
+
+
+def _map_of(exog: Any) -> np.ndarray | None:
+    """A view of a memory map of floats, row by row."""
+    if not (isinstance(exog, np.memmap) and exog.ndim == 2 and exog.flags.c_contiguous):
+        return None
+    return np.asarray(exog) if exog.dtype in (np.float64, np.float32) else None
 
 
 def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
@@ -123,8 +140,9 @@ def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
         _require_columns(values.shape, what)
         named = values.set_axis([str(name) for name in values.columns], axis=1)
         return named.apply(_numeric, what=what).reset_index(drop=True)
+    is_map = isinstance(values, np.memmap) and values.dtype == np.float32
     try:
-        array = np.asarray(values, dtype=float)
+        array = np.asarray(values, dtype=None if is_map else float)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"{what} must be an array of numbers. For categories, use from_formula."
@@ -132,7 +150,8 @@ def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
     if array.ndim == 1:
         array = array[:, None]
     _require_columns(array.shape, what)
-    return pd.DataFrame(array, columns=[f"{letter}{i + 1}" for i in range(array.shape[1])])
+    names = [f"{letter}{i + 1}" for i in range(array.shape[1])]
+    return pd.DataFrame(array, columns=names, copy=False)  # nothing writes into it
 
 
 def _require_columns(shape: tuple[int, ...], what: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixlogit.attributes import same_rows
 from mixlogit.errors import ArgumentError, InterruptWarning, MixlogitWarning, plural
 from mixlogit.growth import FELL, classes_in_words, fit_beyond, one_of_many, refuse_below
 from mixlogit.incumbent import keeps
@@ -336,7 +337,7 @@ def _refuse_pair(
     same_terms = (
         a.choices.exog_names == b.choices.exog_names
         and a.choices.membership_names == b.choices.membership_names
-        and np.array_equal(a.choices.exog, b.choices.exog)
+        and same_rows(a.choices.exog, b.choices.exog)
         and np.array_equal(a.choices.membership, b.choices.membership)
     )
     if not (same_terms and a.restrictions == b.restrictions):

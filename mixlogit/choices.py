@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.arrangement import Arrangement, codes_of, row_label
+from mixlogit.attributes import RowTable, blocks_of_rows, picked
 from mixlogit.columns import read_amounts
 from mixlogit.errors import DataError, IdentificationError, listed, plural, show, verb
 
 __all__ = ["ChoiceData", "Entries", "refuse_not_finite", "tally", "tally_table"]
 
 _ROWS_PER_BLOCK = 8192
+_DOUBLE = np.dtype(np.float64)
+_COARSE = 1e-4  # of the variation within situations: rounding of which a note tells
 _CONSTANT_TOLERANCE = 1e-13  # of the mean square: what centring leaves of a constant column
 _COLLINEAR_TOLERANCE = 1e-11  # of a column's own variation, in squares
 
@@ -57,8 +60,8 @@ def tally(arrangement: Arrangement, counts: np.ndarray) -> Entries:
     number as the frequency.
     """
     row = np.flatnonzero(counts)
+    situation = np.searchsorted(arrangement.situation_start, row, side="right") - 1
     if arrangement.situation_owner is None or arrangement.individual_ids is None:
-        situation = np.searchsorted(arrangement.situation_start, row, side="right") - 1
         return Entries(
             row=row,
             count=np.ones(len(row)),
@@ -70,7 +73,7 @@ def tally(arrangement: Arrangement, counts: np.ndarray) -> Entries:
                 else _alternative_labels(arrangement, row)
             ),
         )
-    owner = np.repeat(arrangement.situation_owner, arrangement.sizes)[row]
+    owner = arrangement.situation_owner[situation]
     n = len(arrangement.individual_ids)
     return Entries(
         row=row,
@@ -153,7 +156,7 @@ def tally_table(
 def _alternative_labels(arrangement: Arrangement, rows: np.ndarray) -> pd.Index:
     """Ids of chosen rows of a single table."""
     if arrangement.alternative_codes is None or arrangement.alternative_ids is None:
-        return pd.Index(arrangement.order[rows])
+        return pd.Index(arrangement.places(rows))
     return arrangement.alternative_ids[arrangement.alternative_codes[rows]]
 
 
@@ -163,8 +166,9 @@ class ChoiceData:
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
-        Attributes of the sorted rows, in the units of the design.
+    exog : ndarray of float64 or StoredRows, shape (R, L)
+        Attributes of the sorted rows, in the units of the design. ``exog[start:stop]`` gives
+        float64 rows, wherever the table is kept.
     exog_names : tuple of str
     arrangement : Arrangement
         Choice sets and the user's order.
@@ -191,7 +195,7 @@ class ChoiceData:
         An attribute is constant within every situation, or columns are collinear.
     """
 
-    exog: np.ndarray
+    exog: RowTable
     exog_names: tuple[str, ...]
     arrangement: Arrangement
     entries: Entries
@@ -204,7 +208,15 @@ class ChoiceData:
     def __post_init__(self) -> None:
         refuse_not_finite(self.exog, self.exog_names, self.arrangement)
         _check_membership(self)
-        object.__setattr__(self, "exog_covariance", _identified_covariance(self))
+        covariance, coarse = _identified_covariance(self)
+        object.__setattr__(self, "exog_covariance", covariance)
+        if coarse:
+            note = (
+                f"Stored as {self.exog.dtype}, {listed(coarse)} "
+                f"{verb(len(coarse), 'keeps', 'keep')} fewer than four digits of the differences "
+                "within choice situations; centre the column, or use dtype='float64'."
+            )
+            object.__setattr__(self, "notes", (*self.notes, note))
         lonely = int((self.arrangement.sizes == 1).sum())
         if lonely:
             note = (
@@ -291,7 +303,7 @@ class ChoiceData:
             return self
         is_drawn = np.zeros(n_owners, dtype=bool)
         is_drawn[rng.choice(n_owners, n, replace=False)] = True
-        first_situation = self._situation_of(self.entries.row[self.entries.start[:-1]])
+        first_situation = self.situation_of(self.entries.row[self.entries.start[:-1]])
         individual = is_drawn[owner[first_situation]]
         return self.take(np.where(individual, self.entries.frequency, 0.0))
 
@@ -321,19 +333,24 @@ class ChoiceData:
         owner = arrangement.situation_owner
         if owner is None:
             situation = np.zeros(self.n_situations, dtype=bool)
-            situation[self._situation_of(entries.row[entry])] = True
+            situation[self.situation_of(entries.row[entry])] = True
         else:
             situation = individual[owner]
             owner = (np.cumsum(individual) - 1)[owner[situation]]
         sizes = arrangement.sizes
         row = np.repeat(situation, sizes)
+        begin = np.append(0, np.cumsum(sizes[situation]))
+        chosen = entries.row[entry]
+        # where the situation of each chosen row begins now, and before
+        moved = np.zeros(self.n_situations, dtype=np.intp)
+        moved[situation] = arrangement.situation_start[:-1][situation] - begin[:-1]
         codes, ids = arrangement.alternative_codes, arrangement.individual_ids
         return ChoiceData(
-            exog=self.exog[row],
+            exog=picked(self.exog, row),
             exog_names=self.exog_names,
             arrangement=Arrangement(
-                order=arrangement.order[row],
-                situation_start=np.append(0, np.cumsum(sizes[situation])),
+                permutation=arrangement.places(np.flatnonzero(row)),
+                situation_start=begin,
                 situation_ids=arrangement.situation_ids[situation],
                 situation_owner=owner,
                 individual_ids=None if ids is None else ids[individual],
@@ -341,7 +358,7 @@ class ChoiceData:
                 alternative_ids=arrangement.alternative_ids,
             ),
             entries=Entries(
-                row=(np.cumsum(row) - 1)[entries.row[entry]],
+                row=chosen - moved[self.situation_of(chosen)],
                 count=entries.count[entry],
                 start=np.append(0, np.cumsum(length[individual])),
                 frequency=np.asarray(number, dtype=float)[individual],
@@ -352,17 +369,20 @@ class ChoiceData:
             membership_names=self.membership_names,
         )
 
-    def _situation_of(self, rows: np.ndarray) -> np.ndarray:
-        """Situations of some sorted rows."""
+    def situation_of(self, rows: np.ndarray) -> np.ndarray:
+        """Situations of some sorted rows, (n,)."""
         return np.searchsorted(self.arrangement.situation_start, rows, side="right") - 1
 
     def counts(self) -> np.ndarray:
         """How often each sorted row was chosen by all individuals together, (R,)."""
         entries = self.entries
         amount = entries.count * np.repeat(entries.frequency, np.diff(entries.start))
-        total = np.bincount(entries.row, weights=amount)
-        out = np.zeros(self.n_rows, dtype=np.min_scalar_type(int(total.max())))
-        out[: len(total)] = total
+        row = entries.row
+        if not (row[1:] > row[:-1]).all():  # some rows were chosen by several individuals
+            row, place = np.unique(row, return_inverse=True)
+            amount = np.bincount(place, weights=amount)
+        out = np.zeros(self.n_rows, dtype=np.min_scalar_type(int(amount.max())))
+        out[row] = amount
         return out
 
     def situation_of_rows(self) -> np.ndarray:
@@ -370,29 +390,37 @@ class ChoiceData:
         return np.repeat(np.arange(self.n_situations), self.arrangement.sizes)
 
 
-def refuse_not_finite(exog: np.ndarray, names: Sequence[str], arrangement: Arrangement) -> None:
+def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrangement) -> None:
     """Raise at the first attribute that is missing or infinite.
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
+    exog : ndarray or StoredRows, shape (R, L)
         Sorted rows.
     names : sequence of str, length L
     arrangement : Arrangement
     """
-    for start in range(0, len(exog), _ROWS_PER_BLOCK):
-        bad = ~np.isfinite(exog[start : start + _ROWS_PER_BLOCK])
+    for place, block in blocks_of_rows(exog):
+        bad = ~np.isfinite(block)
         if not bad.any():
             continue
         row, column = np.argwhere(bad)[0]
-        total = int((~np.isfinite(exog[:, column])).sum())
-        row += start
+        total = sum(
+            int((~np.isfinite(every[:, column])).sum()) for _, every in blocks_of_rows(exog)
+        )
+        value, row = block[row, column], row + place.start
         raise DataError(
             f"{plural(total, 'value')} of attribute {names[column]!r} {verb(total, 'is', 'are')} "
-            f"missing or not finite; the first is {exog[row, column]} in situation "
+            f"missing or not finite; the first is {value} in situation "
             f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. Correct the "
             "values or the formula, or drop those situations; missing='drop' in from_formula "
             "drops situations with missing values in a column."
+            + (
+                ""
+                if exog.dtype == np.float64
+                else f" They are stored as {exog.dtype}, which holds numbers up to "
+                f"{np.finfo(exog.dtype).max:.2g}."
+            )
         )
 
 
@@ -427,8 +455,11 @@ def _check_membership(data: ChoiceData) -> None:
     )
 
 
-def _identified_covariance(data: ChoiceData) -> np.ndarray:
-    """Covariance of the attributes within situations, (L, L), once they are identified."""
+def _identified_covariance(data: ChoiceData) -> tuple[np.ndarray, list[str]]:
+    """Covariance of the attributes within situations, (L, L), once they are identified.
+
+    And the names of those that the type they are stored as makes coarse.
+    """
     n_attributes = data.n_attributes
     start = data.arrangement.situation_start
     gram = np.zeros((n_attributes, n_attributes))
@@ -464,8 +495,16 @@ def _identified_covariance(data: ChoiceData) -> np.ndarray:
             "are constant within every choice situation",
         ),
         kind="attribute",
+        stored=data.exog.dtype,
     )
-    return gram / data.n_rows
+    loss = _rounding(data.exog.dtype) * np.sqrt(square / np.diag(gram))
+    coarse = [name for name, part in zip(data.exog_names, loss, strict=True) if part > _COARSE]
+    return gram / data.n_rows, coarse
+
+
+def _rounding(stored: np.dtype) -> float:
+    """Relative error of a value that was float64 and is stored as another type."""
+    return 0.0 if stored == np.float64 else float(np.finfo(stored).eps) / 2
 
 
 def _check_collinear(
@@ -475,6 +514,7 @@ def _check_collinear(
     *,
     constant: tuple[str, str],
     kind: str,
+    stored: np.dtype = _DOUBLE,
 ) -> None:
     """Raise for columns that do not vary or are linear combinations of others.
 
@@ -489,13 +529,17 @@ def _check_collinear(
         What to say of one column, and of several, that do not vary.
     kind : str
         What a column is.
+    stored : dtype
+        What the columns are stored as.
     """
-    variation = np.diag(gram)
-    flat = [i for i in range(len(names)) if variation[i] <= _CONSTANT_TOLERANCE**2 * square[i]]
+    variation, rounding = np.diag(gram), _rounding(stored)
+    least = max(_CONSTANT_TOLERANCE, 4 * rounding) ** 2 * square
+    flat = [i for i in range(len(names)) if variation[i] <= least[i]]
     if flat:
+        as_stored = f" as {stored} stores {verb(len(flat), 'it', 'them')}" if rounding else ""
         raise IdentificationError(
             f"{len(flat)} of {plural(len(names), kind)} cannot have a coefficient: "
-            f"{listed(names[i] for i in flat)} {verb(len(flat), *constant)}. Drop "
+            f"{listed(names[i] for i in flat)} {verb(len(flat), *constant)}{as_stored}. Drop "
             f"{verb(len(flat), 'it', 'them')} from the formula"
             + (
                 ", or interact with something that differs between alternatives, such as C(alt)."
@@ -505,11 +549,13 @@ def _check_collinear(
         )
     scale = np.sqrt(variation)
     correlation = gram / np.outer(scale, scale)
+    noise = rounding**2 * square / variation  # of each column, of its own variation
     kept: list[int] = []
     for i in range(len(names)):
         known = correlation[np.ix_(kept, kept)]
         load = np.linalg.lstsq(known, correlation[kept, i], rcond=None)[0] if kept else np.zeros(0)
-        if correlation[i, i] - load @ correlation[kept, i] > _COLLINEAR_TOLERANCE:
+        tolerance = _COLLINEAR_TOLERANCE + 4 * (noise[i] + load**2 @ noise[kept])
+        if correlation[i, i] - load @ correlation[kept, i] > tolerance:
             kept.append(i)
             continue
         parts = [repr(names[j]) for j, part in zip(kept, load, strict=True) if abs(part) > 1e-6]

@@ -412,7 +412,7 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
     """
     if rule not in CHOICE_RULES:
         raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
-    counts = chosen_numbers(values, name)[arrangement.order]
+    counts = arrangement.arranged(chosen_numbers(values, name))
     either_way = ("is missing or not finite", "are missing or not finite")
     _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
     _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))

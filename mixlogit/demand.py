@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
+from mixlogit.attributes import RowTable
 from mixlogit.likelihood import Parameters
 from mixlogit.membership import for_design
 
@@ -49,13 +50,13 @@ def _blocks(situation_start: np.ndarray) -> Iterator[slice]:
 
 
 def log_probabilities(
-    exog: np.ndarray, situation_start: np.ndarray, beta: np.ndarray
+    exog: RowTable, situation_start: np.ndarray, beta: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-probability of each row, and log-sum of each situation, under each class.
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
+    exog : ndarray or StoredRows, shape (R, L)
         Sorted rows.
     situation_start : ndarray of int, shape (S + 1,)
     beta : ndarray, shape (K, L)
@@ -66,11 +67,12 @@ def log_probabilities(
     log_sum : ndarray, shape (S, K)
         Log of the sum of exp(utility) over the rows of a situation, in utils.
     """
-    v = exog @ beta.T  # (R, K)
-    log_sum = np.empty((len(situation_start) - 1, v.shape[1]))
+    v = np.empty((len(exog), len(beta)))
+    log_sum = np.empty((len(situation_start) - 1, len(beta)))
     for situations in _blocks(situation_start):
         begin = situation_start[situations.start : situations.stop + 1]
         rows = v[begin[0] : begin[-1]]
+        np.matmul(exog[begin[0] : begin[-1]], beta.T, out=rows)
         start, size = begin[:-1] - begin[0], np.diff(begin)
         peak = np.maximum.reduceat(rows, start, axis=0)
         rows -= np.repeat(peak, size, axis=0)
@@ -81,9 +83,7 @@ def log_probabilities(
     return v, log_sum
 
 
-def row_probabilities(
-    exog: np.ndarray, situation_start: np.ndarray, beta: np.ndarray
-) -> np.ndarray:
+def row_probabilities(exog: RowTable, situation_start: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Choice probability of each row under each class.
 
     Parameters
@@ -154,7 +154,7 @@ class Market:
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
+    exog : ndarray or StoredRows, shape (R, L)
         Sorted rows.
     situation_start : ndarray of int, shape (S + 1,)
     visits : Visits
@@ -166,7 +166,7 @@ class Market:
         Alternative of each row, for what is reported by alternative.
     """
 
-    exog: np.ndarray
+    exog: RowTable
     situation_start: np.ndarray
     visits: Visits
     z: np.ndarray

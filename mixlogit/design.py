@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,9 @@ from mixlogit.replay import (
     with_missing_row,
 )
 
-__all__ = ["MAX_LEVELS", "Design", "columns_read"]
+__all__ = ["MAX_LEVELS", "Design", "Pieces", "columns_read"]
+
+Pieces = Callable[[], Iterator[tuple[pd.DataFrame, np.ndarray | None]]]
 
 MAX_LEVELS = 5_000
 """Full coding of K levels needs a K x K matrix; more levels are an identifier, not an attribute."""
@@ -132,12 +134,45 @@ class Design:
         env = patsy.EvalEnvironment.capture(env, reference=1)
         if not len(data if rows is None else rows):
             raise DataError(f"The table has no rows to learn the {role} from.")
+        return cls.learn_pieces(
+            formula, lambda: iter([(data, rows)]), intercept=intercept, env=env, role=role
+        )
+
+    @classmethod
+    def learn_pieces(
+        cls,
+        formula: str,
+        pieces: Pieces,
+        *,
+        intercept: str,
+        env: patsy.EvalEnvironment,
+        role: str = "formula",
+    ) -> Design:
+        """Learn a formula from a table in pieces.
+
+        Parameters
+        ----------
+        formula : str
+        pieces : callable
+            Gives an iterator over the pieces, a frame and the positions of the rows to learn from
+            (None for all), from the first one on at every call. There is one row at least.
+        intercept, env, role
+            As in `learn`.
+
+        Returns
+        -------
+        Design
+            As from the whole table, but for the round-off of what transforms add up.
+        """
+        data, rows = next(piece for piece in pieces() if piece[1] is None or len(piece[1]))
         where = f'the {role} "{formula}"'
         terms, learners = _learners(formula, data, env, role, where)
         columns = _columns_of(learners, data, role)
 
         def blocks() -> Iterator[Block]:
-            return (block for _, block in blocks_of(data, columns, rows))
+            for piece, own_rows in pieces():
+                for _, block in blocks_of(piece, columns, own_rows):
+                    yield block
 
         try:
             info = patsy.incr_dbuilder(
@@ -160,11 +195,11 @@ class Design:
                 coding_names = [next(all_names) for _ in range(coding.num_columns)]
                 if intercept == "absorb" and not term.factors:
                     continue
-                pieces = tuple(
+                coded = tuple(
                     (position[f], with_missing_row(coding.contrast_matrices.get(f)))
                     for f in coding.factors
                 )
-                subterms.append(Subterm(len(names), len(names) + coding.num_columns, pieces))
+                subterms.append(Subterm(len(names), len(names) + coding.num_columns, coded))
                 names += coding_names
         return cls(formula, tuple(names), columns, role, factors, tuple(subterms))
 
@@ -179,6 +214,7 @@ class Design:
         *,
         order: np.ndarray | None = None,
         out: np.ndarray | None = None,
+        dtype: np.dtype | type = np.float64,
     ) -> np.ndarray:
         """Evaluate the formula on a table.
 
@@ -189,12 +225,14 @@ class Design:
         order : (R,) array of int, optional
             Positions in `data`: row i of the result is row ``order[i]`` of the table. Without it,
             every row in the order of the table.
-        out : (R, K) float64 array, optional
+        out : (R, K) array, optional
             Filled and returned in place of a new array.
+        dtype : dtype
+            Of the result. Values are computed in float64 and rounded to it.
 
         Returns
         -------
-        (R, K) float64 array
+        (R, K) array of ``dtype``
             One column for each of `names`. A missing value in any column that an entry depends on
             makes that entry NaN; infinite values pass through.
 
@@ -214,10 +252,11 @@ class Design:
                 raise ArgumentError("order must be a one-dimensional array of integer positions.")
         shape = (len(data) if order is None else len(order), len(self.names))
         if out is None:
-            out = np.empty(shape)
-        elif out.shape != shape or out.dtype != np.float64:
+            out = np.empty(shape, dtype=dtype)
+        elif out.shape != shape or out.dtype != dtype:
             raise ArgumentError(
-                f"out must be a float64 array of shape {shape}, not {out.dtype} of {out.shape}."
+                f"out must be a {np.dtype(dtype)} array of shape {shape}, not {out.dtype} of "
+                f"{out.shape}."
             )
         for rows, block in blocks_of(data, self.columns, order):
             values = []
@@ -226,8 +265,9 @@ class Design:
                 if factor.levels is not None and np.any(value == UNSEEN):
                     raise factor.unseen_level_error(data, order)
                 values.append(value)
-            for subterm in self._subterms:
-                subterm.fill(out[rows], values)
+            with np.errstate(over="ignore"):  # what is too large for the type is infinite in it
+                for subterm in self._subterms:
+                    subterm.fill(out[rows], values)
         return out
 
     def names_reading(self, column: str) -> tuple[str, ...]:

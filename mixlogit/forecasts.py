@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
+from mixlogit.attributes import blocks_of_rows
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
     ClassSums,
@@ -113,7 +114,8 @@ class ForecastResults:
         beta = self._parameters.beta
         by_class = np.full((len(sets.index), self.n_classes), np.nan if which == "linear" else 0.0)
         if which == "linear":
-            by_class[order] = sets.exog @ beta.T
+            for rows, exog in blocks_of_rows(sets.exog):
+                by_class[order[rows]] = exog @ beta.T
             return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
         prob = row_probabilities(sets.exog, sets.arrangement.situation_start, beta)
         if which == "class_prob":
@@ -382,7 +384,8 @@ class ForecastResults:
         moved = design.names_reading(attribute) if attribute in design.columns else ()
         if attribute in names and moved in ((), (attribute,)):
             column = names.index(attribute)
-            return Slope(np.array([column]), sets.exog[:, [column]])
+            own = [exog[:, [column]] for _, exog in blocks_of_rows(sets.exog)]
+            return Slope(np.array([column]), np.concatenate(own))
         known = [*names, *design.columns]
         if not moved:
             raise ArgumentError(
@@ -403,7 +406,7 @@ class ForecastResults:
                 "proportion. An elasticity needs a column of numbers."
             )
         above, below = (
-            design.matrix(_changed(frame, {attribute: factor}), order=sets.arrangement.order)
+            design.matrix(_changed(frame, {attribute: factor}), order=sets.arrangement.permutation)
             for factor in (1 + _STEP, 1 - _STEP)
         )
         columns = np.flatnonzero(np.isin(names, moved))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ import patsy
 from patsy.eval import ast_names
 
 from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
+from mixlogit.attributes import RowTable, as_rows, stored_type
 from mixlogit.choices import (
     ChoiceData,
     Entries,
@@ -21,7 +22,9 @@ from mixlogit.choices import (
     tally,
     tally_table,
 )
+from mixlogit.chunks import Chunks, RowFile, explained, joined_arrangement, joined_entries
 from mixlogit.columns import (
+    CHOICE_RULES,
     Columns,
     chosen_numbers,
     read_availability,
@@ -31,7 +34,7 @@ from mixlogit.columns import (
     refuse_unavailable_choices,
     require_column,
 )
-from mixlogit.design import Design, columns_read
+from mixlogit.design import Design, Pieces, columns_read
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
@@ -58,7 +61,7 @@ class ChoiceSets:
 
     Parameters
     ----------
-    exog : ndarray, shape (R, L)
+    exog : ndarray or StoredRows, shape (R, L)
         Sorted rows.
     arrangement : Arrangement
     membership : ndarray, shape (S, Q), or None
@@ -70,7 +73,7 @@ class ChoiceSets:
         The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
     """
 
-    exog: np.ndarray
+    exog: RowTable
     arrangement: Arrangement
     membership: np.ndarray | None
     index: pd.Index
@@ -123,6 +126,8 @@ class ChoiceFormula:
         choices: str,
         missing: str,
         env: patsy.EvalEnvironment,
+        dtype: Any = np.float64,
+        mapped: np.ndarray | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read a table of alternatives, one row per situation and available alternative.
 
@@ -139,6 +144,10 @@ class ChoiceFormula:
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
             Where functions in the formulas are looked up.
+        dtype : {"float64", "float32"}
+            What the attributes are stored as.
+        mapped : ndarray, shape (R, L), optional
+            The attributes, in a memory map that is to serve as it is if its rows are in order.
 
         Returns
         -------
@@ -146,6 +155,7 @@ class ChoiceFormula:
         """
         if missing not in MISSING_RULES:
             raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
+        stored = stored_type(dtype)
         choice, right = split_formula(formula)
         columns.check(frame)
         if len(frame) == 0:
@@ -157,10 +167,10 @@ class ChoiceFormula:
             covariates = columns_read(gate_formula, frame, env=env, role=_MEMBERSHIP)
         used = (*columns_read(right, frame, env=env, role=_UTILITY), *covariates)
         kept = _kept_rows(frame, columns, chosen, choice, used if missing == "drop" else None)
-        if kept.warning:
-            warnings.warn(kept.warning, DataWarning, stacklevel=3)  # where from_formula is called
+        if kept.n_dropped:
+            warnings.warn(kept.notes[-1], DataWarning, stacklevel=3)  # where from_formula is called
         rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
-        utility = _learn_utility(formula, right, frame, env, rows)
+        utility = _learn_utility(formula, right, lambda: iter([(frame, rows)]), env)
         arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
         entries = tally(arrangement, read_counts(chosen, arrangement, choices, choice))
         del chosen
@@ -177,8 +187,12 @@ class ChoiceFormula:
                 )
             gate, z = _learn_membership(gate_formula, people.frame(frame, covariates), env)
             z = z[people.of_entry]
+        if mapped is not None and arrangement.permutation is None:
+            exog = as_rows(mapped)
+        else:
+            exog = as_rows(utility.matrix(frame, order=arrangement.permutation, dtype=stored))
         data = ChoiceData(
-            exog=utility.matrix(frame, order=arrangement.order),
+            exog=exog,
             exog_names=utility.names,
             arrangement=arrangement,
             entries=entries,
@@ -188,6 +202,125 @@ class ChoiceFormula:
             notes=(*kept.notes, *weight_notes),
         )
         return cls(formula, choice, utility, gate, columns, choices), data
+
+    @classmethod
+    def learn_chunks(
+        cls,
+        formula: str,
+        chunks: Any,
+        columns: Columns,
+        *,
+        membership: str,
+        choices: str,
+        missing: str,
+        env: patsy.EvalEnvironment,
+        dtype: Any,
+        folder: Any,
+    ) -> tuple[ChoiceFormula, ChoiceData, int]:
+        """Read a table of alternatives piece by piece, and write its attributes to a file.
+
+        Parameters
+        ----------
+        formula, columns, membership, choices, missing, env, dtype
+            As in `learn`.
+        chunks
+            As in `mixlogit.chunks.Chunks.of`.
+        folder : path or None
+            As in `mixlogit.chunks.RowFile`.
+
+        Returns
+        -------
+        ChoiceFormula, ChoiceData, int
+            And the number of rows of the table.
+        """
+        if missing not in MISSING_RULES:
+            raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
+        if choices not in CHOICE_RULES:
+            raise ArgumentError(f"choices={choices!r} is not one of {', '.join(CHOICE_RULES)}.")
+        if columns.situation is None:
+            raise ArgumentError(
+                "from_chunks needs situation=, the column that says which rows form one choice "
+                "set. For one table that many individuals choose from, use from_table."
+            )
+        stored = stored_type(dtype)
+        choice, right = split_formula(formula)
+        key = columns.situation if columns.individual is None else columns.individual
+        source = Chunks.of(chunks, key)
+        head = source.head()
+        columns.check(head)
+        gate_formula = _membership_formula(membership)
+        covariates: tuple[str, ...] = ()
+        if gate_formula is not None:
+            covariates = columns_read(gate_formula, head, env=env, role=_MEMBERSHIP)
+        used = (*columns_read(right, head, env=env, role=_UTILITY), *covariates)
+        of_one_kind = {name for name in (*used, *vars(columns).values()) if name is not None}
+
+        def pieces() -> Iterator[_Piece]:
+            for first, frame in source:
+                with explained(first, len(frame)):
+                    chosen = _left_side(choice, frame, env)
+                    complete = used if missing == "drop" else None
+                    kept = _kept_rows(frame, columns, chosen, choice, complete, is_piece=True)
+                yield _Piece(first, frame, chosen, kept)
+
+        survey: _Survey | None = None  # until a pass has come to its end
+
+        def to_learn() -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
+            nonlocal survey
+            found = _Survey()
+            for piece in pieces():
+                if survey is None:
+                    source.require_one_kind(piece.frame, piece.first, of_one_kind)
+                    with explained(piece.first, len(piece.frame)):
+                        found.add(piece, choice)
+                yield piece.frame, piece.rows
+            if survey is None and found.n_kept == 0:
+                raise _nothing_left(found.n_situations, [choice, *used])
+            survey = survey or found
+
+        utility = _learn_utility(formula, right, to_learn, env)
+        assert survey is not None
+        rule = choices
+        if choices == "auto":
+            rule = "one" if survey.is_binary else "counts"
+        parts: list[tuple[int, Arrangement, Entries]] = []
+        weights, people_frames = [], []
+        with RowFile(folder, (survey.n_kept, len(utility.names)), stored) as file:
+            for piece in pieces():
+                if not piece.kept.rows.any():
+                    continue
+                frame = piece.frame
+                with explained(piece.first, len(frame)):
+                    arrangement = arrange(len(frame), keep=piece.kept.rows, **columns.ids(frame))
+                    counts = read_counts(piece.chosen, arrangement, rule, choice)
+                    entries = tally(arrangement, counts)
+                    entries, weight, _ = _weighted(frame, columns, arrangement, entries)
+                    if gate_formula is not None:
+                        people = _People.of(arrangement, entries)
+                        people_frames.append(people.frame(frame, covariates))
+                file.write(utility.matrix(frame, order=arrangement.permutation, dtype=stored))
+                parts.append((piece.first, arrangement, entries))
+                weights.append(weight)
+            arrangement = joined_arrangement([part[:2] for part in parts], key, columns.alternative)
+            entries = joined_entries([part[1:] for part in parts], arrangement)
+            del parts
+            gate, z = None, np.ones((len(entries.ids), 1))
+            if gate_formula is not None:
+                gate, z = _learn_membership(gate_formula, pd.concat(people_frames), env)
+                z = z[_People.of(arrangement, entries).of_entry]
+            if survey.n_dropped:  # told where from_chunks is called
+                warnings.warn(survey.notes[-1], DataWarning, stacklevel=3)
+            data = ChoiceData(
+                exog=file.rows(),
+                exog_names=utility.names,
+                arrangement=arrangement,
+                entries=entries,
+                weights=np.concatenate(weights),
+                membership=z,
+                membership_names=("Intercept",) if gate is None else gate.names,
+                notes=(*survey.notes, *_frequency_notes(columns, entries)),
+            )
+        return cls(formula, choice, utility, gate, columns, choices), data, survey.n_rows
 
     @classmethod
     def learn_table(
@@ -203,6 +336,7 @@ class ChoiceFormula:
         freq_weights: Hashable | None,
         membership: str,
         env: patsy.EvalEnvironment,
+        dtype: Any = np.float64,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read one table of alternatives that many individuals choose from, repeatedly.
 
@@ -221,11 +355,14 @@ class ChoiceFormula:
         membership : str
             Formula on the columns of ``choices``.
         env : EvalEnvironment
+        dtype : {"float64", "float32"}
+            What the attributes are stored as.
 
         Returns
         -------
         ChoiceFormula, ChoiceData
         """
+        stored = stored_type(dtype)
         require_column(table, alternative, "alternative=", "the table of alternatives")
         where = "the table of choices"
         require_column(choices, alternative, "alternative=", where)
@@ -241,7 +378,7 @@ class ChoiceFormula:
                 f"The formula {formula!r} has a left-hand side, but the choices are in a table of "
                 f"their own. Write {'~ ' + right!r}, and pass count= for the column of counts."
             )
-        utility = _learn_utility(formula, right, table, env)
+        utility = _learn_utility(formula, right, lambda: iter([(table, None)]), env)
         arrangement = arrange(
             len(table), alternative=table[alternative], names=("", individual, alternative)
         )
@@ -270,7 +407,7 @@ class ChoiceFormula:
             lambda i: f"of individual {show(entries.ids[i])}",
         )
         data = ChoiceData(
-            exog=utility.matrix(table, order=arrangement.order),
+            exog=as_rows(utility.matrix(table, order=arrangement.permutation, dtype=stored)),
             exog_names=utility.names,
             arrangement=arrangement,
             entries=entries,
@@ -306,7 +443,7 @@ class ChoiceFormula:
         if columns.availability is not None:
             keep = read_availability(frame[columns.availability], columns.availability)
         arrangement = arrange(len(frame), keep=keep, **columns.ids(frame))
-        exog = self.utility.matrix(frame, order=arrangement.order)
+        exog = self.utility.matrix(frame, order=arrangement.permutation)
         refuse_not_finite(exog, self.utility.names, arrangement)
         z = np.ones((arrangement.n_situations, 1))
         if self.membership is not None:
@@ -397,7 +534,7 @@ class _People:
     ) -> pd.DataFrame:
         """One row per person of columns that must not vary within persons."""
         person = np.repeat(self.of_situation, self.arrangement.sizes)
-        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.order)
+        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.permutation)
 
 
 def _constant_rows(
@@ -424,7 +561,7 @@ def _weighted(
         # every choice is by an individual of its own, whose weights stand in the row it chose
 
         def of_choice(name: Hashable) -> pd.Series:
-            return frame[name].iloc[arrangement.order[entries.row]]
+            return frame[name].iloc[arrangement.places(entries.row)]
 
         def place(i: int) -> str:
             row = entries.row[i]
@@ -452,18 +589,22 @@ def _with_weights(
     """
     n = len(entries.frequency)
     weights = np.ones(n)
-    notes: tuple[str, ...] = ()
     if columns.weights is not None:
         weights = read_weights(own(columns.weights), columns.weights, place)
     if columns.freq_weights is not None:
         frequency = read_frequencies(own(columns.freq_weights), columns.freq_weights, place)
         entries = replace(entries, frequency=entries.frequency * frequency)
-        total = round(float(entries.frequency.sum()))
-        notes = (
-            f"Individuals are counted by frequency weights: {n:,} different ones stand for "
-            f"{total:,}.",
-        )
-    return entries, weights, notes
+    return entries, weights, _frequency_notes(columns, entries)
+
+
+def _frequency_notes(columns: Columns, entries: Entries) -> tuple[str, ...]:
+    """How many individuals frequency weights make of those there are."""
+    if columns.freq_weights is None:
+        return ()
+    return (
+        f"Individuals are counted by frequency weights: {len(entries.frequency):,} different ones "
+        f"stand for {round(float(entries.frequency.sum())):,}.",
+    )
 
 
 def split_formula(formula: str) -> tuple[str, str]:
@@ -530,12 +671,11 @@ def _membership_formula(membership: Any) -> str | None:
 def _learn_utility(
     formula: str,
     right: str,
-    frame: pd.DataFrame,
+    pieces: Pieces,
     env: patsy.EvalEnvironment,
-    rows: np.ndarray | None = None,
 ) -> Design:
     """Learn the right side of a formula, which must have attributes."""
-    utility = Design.learn(right, frame, intercept="absorb", env=env, role=_UTILITY, rows=rows)
+    utility = Design.learn_pieces(right, pieces, intercept="absorb", env=env, role=_UTILITY)
     if not utility.names:
         raise FormulaError(
             f"The formula {formula!r} has no attributes. Name at least one on its right side; "
@@ -557,8 +697,68 @@ class _Kept:
     """Rows of the user's table that are read, and what to say about the others."""
 
     rows: np.ndarray  # bool (n_rows,)
-    notes: tuple[str, ...] = ()
-    warning: str = ""
+    n_unavailable: int = 0
+    n_dropped: int = 0
+    n_situations: int = 0  # counted where missing values are looked for
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know; dropped situations come last."""
+        return _left_out(self.n_unavailable, self.n_dropped, self.n_situations)
+
+
+def _left_out(n_unavailable: int, n_dropped: int, n_situations: int) -> tuple[str, ...]:
+    """Say what was left out."""
+    notes = []
+    if n_unavailable:
+        notes.append(f"{plural(n_unavailable, 'unavailable row')} left out.")
+    if n_dropped:
+        of_all = plural(n_situations, "choice situation")
+        notes.append(f"{n_dropped:,} of {of_all} dropped because of missing values.")
+    return tuple(notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some rows of a table, of whole individuals."""
+
+    first: int
+    frame: pd.DataFrame
+    chosen: Any
+    kept: _Kept
+
+    @property
+    def rows(self) -> np.ndarray | None:
+        """Positions of the rows that are read; None for all."""
+        return None if self.kept.rows.all() else np.flatnonzero(self.kept.rows)
+
+
+@dataclass(eq=False)
+class _Survey:
+    """What the first pass over the pieces finds."""
+
+    n_rows: int = 0
+    n_kept: int = 0
+    n_unavailable: int = 0
+    n_dropped: int = 0
+    n_situations: int = 0
+    is_binary: bool = True
+
+    def add(self, piece: _Piece, choice: str) -> None:
+        """Count a piece."""
+        kept = piece.kept
+        numbers = chosen_numbers(piece.chosen, choice)[kept.rows]
+        self.is_binary &= not bool((numbers > 1).any())
+        self.n_rows += len(piece.frame)
+        self.n_kept += int(kept.rows.sum())
+        self.n_unavailable += kept.n_unavailable
+        self.n_dropped += kept.n_dropped
+        self.n_situations += kept.n_situations
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know; dropped situations come last."""
+        return _left_out(self.n_unavailable, self.n_dropped, self.n_situations)
 
 
 def _kept_rows(
@@ -567,10 +767,12 @@ def _kept_rows(
     chosen: Any,
     choice: str,
     used: Iterable[Hashable] | None,
+    *,
+    is_piece: bool = False,
 ) -> _Kept:
     """Leave out unavailable rows and, where the columns used are given, incomplete situations."""
     available = np.ones(len(frame), dtype=bool)
-    notes: tuple[str, ...] = ()
+    n_left_out = 0
     if columns.availability is not None:
         values = frame[columns.availability]
         available = read_availability(values, columns.availability, missing=used is not None)
@@ -578,9 +780,8 @@ def _kept_rows(
         n_left_out = int((~available).sum())
         if n_left_out:
             _refuse_empty_situations(frame, columns, available)
-            notes = (f"{plural(n_left_out, 'unavailable row')} left out.",)
     if used is None:
-        return _Kept(available, notes)
+        return _Kept(available, n_left_out)
     is_missing = pd.isna(pd.Series(chosen, copy=False)).to_numpy() & available
     # without individuals, a weight counts only in rows that were chosen
     weighted = available
@@ -593,7 +794,8 @@ def _kept_rows(
         is_missing |= frame[name].isna().to_numpy() & where[name]
     n_missing = int(is_missing.sum())
     if n_missing == 0:
-        return _Kept(available, notes)
+        n_all = _situations(frame, columns, available)[1] if is_piece else 0
+        return _Kept(available, n_left_out, n_situations=n_all)
     if columns.situation is None:
         raise DataError(
             f"{plural(n_missing, 'row')} of the one choice set {verb(n_missing, 'has', 'have')} a "
@@ -603,17 +805,19 @@ def _kept_rows(
     is_incomplete = np.zeros(n_all, dtype=bool)
     is_incomplete[situation[is_missing[available]]] = True
     n_dropped = int(is_incomplete.sum())
-    if n_dropped == n_all:
-        raise DataError(
-            f"Every one of the {plural(n_all, 'choice situation')} has a missing value. Check the "
-            f"columns {listed([choice, *read])}."
-        )
+    if n_dropped == n_all and not is_piece:
+        raise _nothing_left(n_all, [choice, *read])
     rows = available.copy()
     rows[available] = ~is_incomplete[situation]
-    note = (
-        f"{n_dropped:,} of {plural(n_all, 'choice situation')} dropped because of missing values."
+    return _Kept(rows, n_left_out, n_dropped, n_all)
+
+
+def _nothing_left(n_situations: int, read: Iterable[Hashable]) -> DataError:
+    """Say that every situation has a missing value."""
+    return DataError(
+        f"Every one of the {plural(n_situations, 'choice situation')} has a missing value. Check "
+        f"the columns {listed(read)}."
     )
-    return _Kept(rows, (*notes, note), note)
 
 
 def _situations(

@@ -27,6 +27,7 @@ from typing import TypeVar
 import numpy as np
 import scipy.sparse
 
+from mixlogit.attributes import taken
 from mixlogit.choices import ChoiceData
 from mixlogit.threads import in_order
 
@@ -177,7 +178,8 @@ class _Block(ABC):
         """``order`` gives the situation of the block at each place of the layout."""
         entries = data.entries
         start = data.arrangement.situation_start[situations.start : situations.stop + 1]
-        self.exog = data.exog[start[0] : start[-1]]
+        self._table, self._first_row = data.exog, int(start[0])
+        self.n_rows = int(start[-1] - start[0])
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
         self.n_situations = situations.stop - situations.start
@@ -195,8 +197,19 @@ class _Block(ABC):
         self.entry_situation = _inverse(order)[situation]
         self.is_once = bool((self.entry_count == 1).all())
         # where no two entries meet, sums over entries are assignments
-        self.has_own_rows = _is_distinct(self.entry_row, len(self.exog))
+        self.has_own_rows = _is_distinct(self.entry_row, self.n_rows)
         self.has_own_situations = _is_distinct(self.entry_situation, self.n_situations)
+
+    def read(self, rows: slice = slice(None)) -> np.ndarray:
+        """Attributes of some rows as they stand in the table, (rows, L)."""
+        start, stop, _ = rows.indices(self.n_rows)
+        return self._table[self._first_row + start : self._first_row + stop]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Attributes of the rows at these places of the block, (n, L)."""
+        if self.n_rows <= _MAX_LONG_ROWS:
+            return self.read()[rows]
+        return taken(self._table, self._first_row + rows)
 
     @abstractmethod
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
@@ -284,7 +297,7 @@ class _Block(ABC):
         # not the rows of the block: a table of few rows may be shared by many individuals
         step = int(np.clip(_CACHE_BYTES // (32 * len(beta)), _MIN_ROWS, _MAX_ROWS))
         for which, individuals, start in self._some_entries(step):
-            score = self.exog[self.entry_row[which]] - mean[self.entry_situation[which]]
+            score = self.take(self.entry_row[which]) - mean[self.entry_situation[which]]
             yield Occasions(individuals, start, self.entry_count[which], score)
 
 
@@ -304,14 +317,14 @@ class _SmallSets(_Block):
         super().__init__(data, individuals, situations, layout.situations)
         self._layout = layout
         self._is_kept, self._keeps_products = is_kept, keeps_products
-        place = np.full(len(self.exog), -1)
+        place = np.full(self.n_rows, -1)
         place[layout.rows] = np.arange(layout.n_rows)
         self._entry_place = place[self.entry_row]  # −1 for first alternatives
 
     @cached_property
     def _kept(self) -> np.ndarray:
         """Attributes in the layout, held in memory."""
-        return self._layout.lay_out(self.exog)
+        return self._layout.lay_out(self.read())
 
     @cached_property
     def _kept_products(self) -> np.ndarray:
@@ -325,13 +338,14 @@ class _SmallSets(_Block):
 
     def _laid_out(self) -> np.ndarray:
         """Attributes in the layout, (L, rows)."""
-        return self._kept if self._is_kept else self._layout.lay_out(self.exog)
+        return self._kept if self._is_kept else self._layout.lay_out(self.read())
 
     def _chosen(self, which: slice) -> np.ndarray:
         """Attributes of the rows of some entries, against the first alternative: (L, e)."""
         row = self.entry_row[which]
         first = self._start[self._order[self.entry_situation[which]]]
-        return np.subtract(self.exog[row].T, self.exog[first].T, order="C")
+        exog = self.read()
+        return np.subtract(exog[row].T, exog[first].T, order="C")
 
     def _chosen_by_individual(self) -> np.ndarray:
         """Attributes of all that each individual chose, added up, (L, individuals)."""
@@ -435,7 +449,7 @@ class _SmallSets(_Block):
 
     def means(self, beta: np.ndarray) -> np.ndarray:
         mean = self._expectation(beta)[3]
-        return self.exog[self._start[self._order]] + mean.T
+        return self.take(self._start[self._order]) + mean.T
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         layout = self._layout
@@ -465,13 +479,18 @@ class _LargeSets(_Block):
         super().__init__(data, individuals, situations, np.arange(n_situations))
         self._layout = _Runs(np.diff(self._start))
         self._is_kept = is_kept
-        n_rows = len(self.exog)
+        n_rows = self.n_rows
         self._pieces = [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
     @cached_property
     def _centre(self) -> np.ndarray:
         """Mean attributes of each situation, (L, situations), of which there are few."""
-        mean = np.add.reduceat(self.exog, self._start[:-1], axis=0)
+        mean = np.zeros((self.n_situations, self._table.shape[1]))
+        for rows in self._pieces:
+            first = int(self._layout.owner(np.array(rows.start)))
+            stop = int(np.searchsorted(self._start, rows.stop))
+            begin = np.maximum(self._start[first:stop] - rows.start, 0)
+            mean[first:stop] += np.add.reduceat(self.read(rows), begin, axis=0)
         mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean.T)
 
@@ -482,7 +501,7 @@ class _LargeSets(_Block):
 
     def _read(self, rows: slice) -> np.ndarray:
         """Attributes of some rows, centred by situation, (L, rows)."""
-        return np.subtract(self.exog[rows].T, self._centre[:, self._layout.owners(rows)], order="C")
+        return np.subtract(self.read(rows).T, self._centre[:, self._layout.owners(rows)], order="C")
 
     def _piece(self, rows: slice) -> np.ndarray:
         """Attributes of a piece, (L, rows)."""
@@ -490,13 +509,13 @@ class _LargeSets(_Block):
 
     def _share_out(self, task: Callable[[slice], Sums], n_columns: int) -> list[np.ndarray]:
         """Do a task for every piece, and add up."""
-        work = n_columns * len(self.exog)
+        work = n_columns * self.n_rows
         return _share_out(task, self._pieces, worthwhile=work >= _LEAST_WORK)
 
     def _probabilities(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Choice probabilities (M, rows), and log-likelihoods (M, individuals)."""
         layout = self._layout
-        v = np.empty((len(beta), len(self.exog)))
+        v = np.empty((len(beta), self.n_rows))
 
         def utilities(rows: slice) -> Sums:
             np.matmul(beta, self._piece(rows), out=v[:, rows])
@@ -543,17 +562,17 @@ class _LargeSets(_Block):
     @cached_property
     def _choice_matrix(self) -> scipy.sparse.csr_matrix:
         """How often each individual chose each row."""
-        return self._sum_entries(self.entry_row, len(self.exog))
+        return self._sum_entries(self.entry_row, self.n_rows)
 
     def _chosen_mass(self, weight: np.ndarray) -> np.ndarray:
         """Weight of the choices of each row: C' w, (M, rows)."""
         if not self.has_own_rows:
             return np.ascontiguousarray((self._choice_matrix @ weight.T).T)
-        return self._assign(weight, self.entry_row, len(self.exog))
+        return self._assign(weight, self.entry_row, self.n_rows)
 
     def _chosen(self, which: slice) -> np.ndarray:
         """Centred attributes of the rows of some entries, (L, e)."""
-        exog = self.exog[self.entry_row[which]].T
+        exog = self.take(self.entry_row[which]).T
         return exog - self._centre[:, self.entry_situation[which]]
 
     def _expectation(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -721,7 +740,7 @@ class ChoiceTable:
     @property
     def columns_at_once(self) -> int:
         """Columns of coefficients whose scratch takes no more than half of the attributes."""
-        largest = max(len(block.exog) for block in self._blocks)
+        largest = max(block.n_rows for block in self._blocks)
         budget = max(_SCRATCH_BYTES, self.data.exog.nbytes // 2)
         return max(int(budget / (8 * _SCRATCH_ARRAYS * largest)), 1)
 

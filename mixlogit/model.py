@@ -67,7 +67,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         1 (or True) on the chosen row of each situation, or counts.
     exog : array_like, shape (R, L)
         Attributes, one row per situation and available alternative, without a constant. Columns
-        of a DataFrame give the names.
+        of a DataFrame give the names. A memory map (``numpy.memmap``, C order) whose rows stand in
+        the order of individual, situation and alternative is read where it is, block by block;
+        anything else is copied.
     n_classes : int
         Number of latent classes, K.
     situation : array_like of hashable, shape (R,), optional
@@ -98,6 +100,10 @@ class MixedMultinomialLogit(LikelihoodModel):
         ordered by their share.
     signs : dict of str to {"+", "-"}, optional
         Attributes, or single parameters, whose coefficients are at least 0 or at most 0.
+    dtype : {"float64", "float32"}
+        What the model's copy of the attributes is stored as. "float32" halves it, and rounds each
+        value to about seven digits; all sums are in float64 either way. A note in the result says
+        so where rounding takes more than 1e-4 of an attribute's variation within situations.
 
     Raises
     ------
@@ -134,6 +140,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> None:
         arrays = ArrayTable.of(
             exog,
@@ -145,7 +152,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             freq_weights=freq_weights,
             membership=membership,
         )
-        learned, data = arrays.learn(choices)
+        learned, data = arrays.learn(choices, dtype)
         self._is_from_arrays = True
         restrictions = Restrictions.of(common, constraints, signs)
         self._set_up(data, learned, n_classes, arrays.frame.index, restrictions)
@@ -169,6 +176,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> MixedMultinomialLogit:
         """Build a model from a formula and a long table.
 
@@ -198,7 +206,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             As for the class.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
-        common, constraints, signs
+        common, constraints, signs, dtype
             As for the class.
 
         Returns
@@ -223,10 +231,96 @@ class MixedMultinomialLogit(LikelihoodModel):
             choices=choices,
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
+        return model
+
+    @classmethod
+    def from_chunks(
+        cls,
+        formula: str,
+        chunks: Any,
+        n_classes: int = 2,
+        *,
+        situation: str,
+        individual: str | None = None,
+        alternative: str | None = None,
+        membership: str = "1",
+        weights: str | None = None,
+        freq_weights: str | None = None,
+        availability: str | None = None,
+        choices: str = "auto",
+        missing: str = "raise",
+        common: Any = (),
+        constraints: Any = (),
+        signs: Any = None,
+        dtype: Any = "float64",
+        folder: Any = None,
+    ) -> MixedMultinomialLogit:
+        """Build a model from a long table that is larger than memory, piece by piece.
+
+        Parameters
+        ----------
+        formula : str
+            As for `from_formula`. Categories and transforms are learned from all pieces.
+        chunks : callable, list of DataFrame, or path
+            A function that opens the table and gives its frames one by one, from the first row on
+            at every call, such as ``lambda: pandas.read_csv(path, chunksize=100_000)``; or the
+            path of a .csv or (with pyarrow installed) .parquet file. Cuts may be anywhere, but the
+            rows of an individual, or of a situation without ``individual``, must stand together.
+        n_classes : int
+            Number of latent classes, K.
+        situation : str
+            Column of ids of choice situations.
+        individual, alternative, membership, weights, freq_weights, availability, choices, missing
+            As for `from_formula`.
+        common, constraints, signs, dtype
+            As for the class.
+        folder : path, optional
+            Where the attributes are written, to the file ``attributes.npy``. By default a new
+            folder among the system's temporary ones, removed with the model. Give one where those
+            are held in memory, or if the model is to be saved.
+
+        Returns
+        -------
+        MixedMultinomialLogit
+
+        Raises
+        ------
+        ArgumentError
+            The chunks cannot be read several times, or the file is there already.
+        ColumnError
+            Chunks differ in their columns or in the types of these.
+        DataError
+            Rows of an individual stand in several places; and as for `from_formula`.
+
+        Notes
+        -----
+        The chunks are read twice, and once more for each pass that a transform such as
+        ``standardize`` needs. Individuals keep the order of the table, in which `posterior`
+        lists them. What stays in memory is about 2 bytes per row, and 4 or 8 more if rows are not
+        in order or are left out; 80 bytes per situation; and membership covariates. The file is
+        read block by block on every pass of a fit; up to 32 MB of a sample are held.
+        Predictions for the fitted table hold K numbers per row. ``lr_test`` of models with
+        different formulas, and the bootstrap, hold the table, or K numbers per row.
+        """
+        learned, choice_data, n_rows = ChoiceFormula.learn_chunks(
+            formula,
+            chunks,
+            Columns(situation, individual, alternative, weights, availability, freq_weights),
+            membership=membership,
+            choices=choices,
+            missing=missing,
+            env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
+            folder=folder,
+        )
+        model = cls.__new__(cls)
+        restrictions = Restrictions.of(common, constraints, signs)
+        model._set_up(choice_data, learned, n_classes, pd.RangeIndex(n_rows), restrictions)
         return model
 
     @classmethod
@@ -246,6 +340,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        dtype: Any = "float64",
     ) -> MixedMultinomialLogit:
         """Build a model of many individuals who choose from one table, repeatedly.
 
@@ -273,7 +368,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights, freq_weights : str, optional
             Columns of ``choices`` of sampling weights and of numbers of identical individuals,
             constant within individuals.
-        common, constraints, signs
+        common, constraints, signs, dtype
             As for the class.
 
         Returns
@@ -292,6 +387,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             freq_weights=freq_weights,
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
+            dtype=dtype,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)

@@ -139,10 +139,10 @@ def _embedding(
     place[restricted.arrangement.order] = np.arange(restricted.n_rows)
     same_order = place[general.arrangement.order]
     tastes, missing = _coordinates(
-        restricted.exog,
+        np.asarray(restricted.exog),
         same_order,
         restricted.exog_names,
-        general.exog,
+        np.asarray(general.exog),
         general.exog_names,
         general.arrangement.situation_start,
     )

@@ -170,7 +170,7 @@ class MixedMultinomialLogitResults(
         """Log-likelihood of equal probabilities within every choice set."""
         data = self.model.choices
         entries = data.entries
-        situation = data.situation_of_rows()[entries.row]
+        situation = data.situation_of(entries.row)
         log_size = np.log(data.arrangement.sizes)[situation]
         per_individual = np.add.reduceat(entries.count * log_size, entries.start[:-1])
         return -float(data.total_weight @ per_individual)

@@ -15,9 +15,11 @@ PACKAGE = Path(mixlogit.__file__).parent
 ORDER = [
     "errors",
     "progress",
+    "attributes",
     "arrangement",
     "columns",
     "choices",
+    "chunks",
     "replay",
     "design",
     "formula",
@@ -69,7 +71,7 @@ STANDARD = {  # of the standard library
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
-    *("signal", "time"),
+    *("shutil", "signal", "tempfile", "time", "weakref"),
     "__future__",
 }
 
