@@ -31,8 +31,10 @@ _KEEP_BYTES = 1 << 23  # tables up to this size keep their blocks between sweeps
 _SCRATCH_BYTES = 1 << 22  # a sweep may take this much, however small the table
 _SCRATCH_ARRAYS = 4  # of (columns, rows of a block), in a sweep
 _MEAN_SLOTS = 16.0  # choice sets up to this mean size are laid out by slots
+_WIDE = 48  # attributes from which curvature is a product per column, and no pairs are formed
 
 Weigh = Callable[[np.ndarray, slice], np.ndarray]
+WeighSlopes = Callable[[np.ndarray, np.ndarray, slice], tuple[np.ndarray, np.ndarray]]
 Collect = Callable[[np.ndarray, slice], None]
 Parts = Iterable[tuple[slice, np.ndarray]]
 
@@ -181,9 +183,14 @@ class _Block:
             return
         owner = np.repeat(np.arange(self.n_situations), self.layout.sizes)
         centre = self.centre()
+        is_wide = len(centre) >= _WIDE
+        by_row = np.ascontiguousarray(centre.T) if is_wide else centre
         for i in range(0, self.n_rows, self.step):
             rows = slice(i, min(i + self.step, self.n_rows))
-            yield rows, np.subtract(self.exog[rows].T, centre[:, owner[rows]], order="C")
+            if is_wide:  # products with wide rows need no transposed copy of them
+                yield rows, (self.exog[rows] - _rows_of(by_row, owner[rows])).T
+            else:
+                yield rows, np.subtract(self.exog[rows].T, centre[:, owner[rows]], order="C")
 
     @cached_property
     def kept_parts(self) -> list[tuple[slice, np.ndarray]]:
@@ -201,6 +208,20 @@ class _Block:
             layout.combine(np.subtract, v, layout.reduce(np.maximum, v), out=v)
             log_total = np.log(layout.reduce(np.add, np.exp(v)))
         return layout.combine(np.subtract, v, log_total, out=v)
+
+    def log_probabilities_along(
+        self, lines: np.ndarray, n_columns: int, parts: Parts
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log choice probabilities under the first lines, and utilities along the others."""
+        v = np.empty((len(lines), self.n_rows))
+        layout = self.layout
+        for rows, exog in parts:
+            np.matmul(lines, exog, out=v[:, rows])
+        log_prob, move = v[:n_columns], v[n_columns:]
+        layout.combine(np.subtract, log_prob, layout.reduce(np.maximum, log_prob), out=log_prob)
+        with np.errstate(under="ignore"):
+            log_total = np.log(layout.reduce(np.add, np.exp(log_prob)))
+        return layout.combine(np.subtract, log_prob, log_total, out=log_prob), move
 
     def log_likelihoods(self, log_prob: np.ndarray) -> np.ndarray:
         """Log-probability of all choices of each individual, (M, individuals)."""
@@ -366,7 +387,8 @@ class ChoiceTable:
         """Cut the rows into blocks, none of which splits an individual or a situation."""
         data, entries = self.data, self.data.entries
         start = data.arrangement.situation_start
-        width = self.n_pairs + 3 * data.n_attributes + 4 * _COLUMNS
+        is_wide = data.n_attributes >= _WIDE
+        width = (0 if is_wide else self.n_pairs) + 3 * data.n_attributes + 4 * _COLUMNS
         step = int(np.clip(_CACHE_BYTES // (8 * width), _MIN_ROWS, _MAX_ROWS))
         has_small_sets = data.n_rows <= _MEAN_SLOTS * data.n_situations
 
@@ -434,7 +456,7 @@ class ChoiceTable:
         """
         n_columns, n_attributes = beta.shape
         gradient = np.zeros((n_columns, n_attributes))
-        within = np.zeros((n_columns, self.n_pairs if curvature else 0))
+        within = self._no_moments(n_columns if curvature else 0)
         between = np.zeros((n_columns, *2 * [n_attributes if curvature else 0]))
         for block, parts in self._walk():
             log_prob = block.log_probabilities(beta, parts)  # (M, rows)
@@ -448,7 +470,7 @@ class ChoiceTable:
             for rows, exog in parts:
                 gradient += residual[:, rows] @ exog.T
                 if curvature:
-                    within += expected[:, rows] @ _pair_products(exog, self.n_pairs).T
+                    self._add_moments(within, expected[:, rows], exog)
                 if curvature or collect is not None:
                     block.layout.add_means(prob, rows, exog, mean)
             if curvature:
@@ -457,7 +479,7 @@ class ChoiceTable:
             if collect is not None:
                 for individuals, score in block.scores(mean):
                     collect(score, individuals)
-        return Sweep(gradient, within[:, self._unpack] - between if curvature else between)
+        return Sweep(gradient, self._unpacked(within) - between if curvature else between)
 
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
         """Log-probability of the choices of each individual under each column.
@@ -514,6 +536,74 @@ class ChoiceTable:
             mass = block.situation_mass(weight[None, block.individuals])
             yield from block.alternatives(prob[0], mean[0], mass[0], parts)
 
+    def directional(self, beta: np.ndarray, along: np.ndarray, weigh: WeighSlopes) -> np.ndarray:
+        """Derivatives of weighted scores along directions of the coefficients, in one pass.
+
+        No matrix of attributes by attributes is formed, nor are the scores of individuals.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+            Columns of coefficients.
+        along : ndarray, shape (n, M, L)
+            Directions in which all columns move together.
+        weigh : callable
+            ``weigh(log_f, slope, individuals)`` receives the log-probability (M, n) of all choices
+            of the individuals in a slice, under each column, and its derivatives along the
+            directions, (n, M, n). It returns weights (M, n) and their derivatives (n, M, n).
+
+        Returns
+        -------
+        ndarray, shape (n, M, L)
+            Sum over individuals of the derivative of weight times score.
+        """
+        n_directions, n_columns, n_attributes = along.shape
+        lines = np.concatenate([beta, along.reshape(-1, n_attributes)])
+        out = np.zeros((n_directions * n_columns, n_attributes))
+        for block, parts in self._walk():
+            layout, shape = block.layout, (n_directions, n_columns, -1)
+            log_prob, move = block.log_probabilities_along(lines, n_columns, parts)
+            prob = np.exp(log_prob)
+            mean = layout.reduce(np.add, (move.reshape(shape) * prob).reshape(move.shape))
+            move = layout.combine(np.subtract, move, mean, out=move)  # of each log-probability
+            weight, change = weigh(
+                block.log_likelihoods(log_prob),
+                block.log_likelihoods(move).reshape(shape),
+                block.individuals,
+            )
+            change = change.reshape(n_directions * n_columns, -1)
+            mass = layout.combine(
+                np.multiply, prob, block.situation_mass(weight), out=np.empty_like(prob)
+            )
+            move = (move.reshape(shape) * mass).reshape(move.shape)
+            mass = block.situation_mass(change)
+            prob = np.broadcast_to(prob, (n_directions, *prob.shape)).reshape(move.shape)
+            move += layout.combine(np.multiply, prob, mass, out=np.empty_like(move))
+            move = np.subtract(block.chosen_mass(change), move, out=move)
+            for rows, exog in parts:
+                out += move[:, rows] @ exog.T
+        return out.reshape(along.shape)
+
+    def _no_moments(self, n_columns: int) -> np.ndarray:
+        """Second moments of no rows: packed by pairs, or (M, L, L) in a wide table."""
+        n_attributes = self.data.n_attributes
+        if n_attributes < _WIDE:
+            return np.zeros((n_columns, self.n_pairs))
+        return np.zeros((n_columns, n_attributes, n_attributes))
+
+    def _add_moments(self, moments: np.ndarray, weight: np.ndarray, exog: np.ndarray) -> None:
+        """Add the second moments of attributes (L, rows) under weights (M, rows), none negative."""
+        if moments.ndim == 2:
+            moments += weight @ _pair_products(exog, self.n_pairs).T
+            return
+        for total, root in zip(moments, np.sqrt(weight), strict=True):
+            scaled = exog * root
+            total += scaled @ scaled.T
+
+    def _unpacked(self, moments: np.ndarray) -> np.ndarray:
+        """Second moments as matrices, (M, L, L)."""
+        return moments[:, self._unpack] if moments.ndim == 2 else moments
+
     def _walk(self) -> Iterator[tuple[_Block, Parts]]:
         """Yield blocks with their parts, which may be passed over more than once."""
         for block in self._blocks:
@@ -545,6 +635,11 @@ def _pair_products(exog: np.ndarray, n_pairs: int) -> np.ndarray:
         np.multiply(exog[a], exog[a:], out=out[first : first + n])
         first += n
     return out
+
+
+def _rows_of(matrix: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Rows of a matrix by number; a single one, to be repeated, where all are the same."""
+    return matrix[which[:1]] if which[0] == which[-1] else matrix[which]
 
 
 def _inverse(permutation: np.ndarray) -> np.ndarray:
