@@ -18,6 +18,7 @@ from mixlogit.newton import maximise, solve_scaled
 __all__ = ["clusters", "from_moments", "in_subspace", "noise", "partitions", "pooled_logit"]
 
 _PARTITION_STEPS = 3
+_WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
 _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 
@@ -25,7 +26,7 @@ _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
     """Coefficients (L,) of the logit with one class."""
     one = likelihood.with_classes(1)
-    return maximise(one.evaluate, np.zeros(one.n_params)).x
+    return maximise(one.evaluate, np.zeros(one.n_params), radius=_WHOLE_STEPS).x
 
 
 def from_moments(

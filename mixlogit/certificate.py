@@ -10,7 +10,7 @@ import scipy.linalg
 
 from mixlogit.constraints import Constraints
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
-from mixlogit.newton import diagonal_unit
+from mixlogit.newton import diagonal_unit, whitener
 
 __all__ = ["Certificate", "certify"]
 
@@ -29,8 +29,6 @@ _LEAST_SURPRISES = 1e-2
 # Merged classes are found to about the square root of round-off. Rates of EM of 1 − 1e-6 are slow
 # but real.
 _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the complete one
-# Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
-_IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _LEADING = 0.3  # loadings worth naming, relative to the largest
 _LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
 _LISTED = 6  # coefficients that a message names
@@ -300,7 +298,7 @@ def _lost_part(
     ndarray, shape (D,)
         Size of the diverging part, in these units; zeros if none diverges.
     """
-    whiten, _ = _whitener(equal, unit)
+    whiten, _ = whitener(equal, unit)
     remains, direction = np.linalg.eigh(whiten.T @ information @ whiten)
     whiten = whiten @ direction
     reach = whiten.T @ equal @ coefficient
@@ -312,20 +310,13 @@ def _missing_information(
     information: np.ndarray, complete: np.ndarray, unit: np.ndarray
 ) -> tuple[float, float, np.ndarray]:
     """EM rate, least relative information, and the direction of the latter."""
-    whiten, null = _whitener(complete, unit)
+    whiten, null = whitener(complete, unit)
     if not whiten.shape[1]:
         return float("nan"), 0.0, null[:, 0]
     left, direction = np.linalg.eigh(whiten.T @ information @ whiten)
     if null.shape[1] and left[0] > -_POSITIVE:  # no information even if classes were observed
         return float(1 - left[0]), 0.0, null[:, 0]
     return float(1 - left[0]), float(left[0]), (whiten @ direction[:, 0]) / unit
-
-
-def _whitener(matrix: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Directions in which a matrix is one, and, in units, those in which it has nothing."""
-    value, vector = np.linalg.eigh(matrix * np.outer(unit, unit))
-    keep = value > _IDENTIFIED * value.max(initial=0.0)
-    return unit[:, None] * vector[:, keep] / np.sqrt(value[keep]), vector[:, ~keep]
 
 
 def _leading(direction: np.ndarray, names: list[str]) -> str:

@@ -505,6 +505,8 @@ def _check_collinear(
         )
     scale = np.sqrt(variation)
     correlation = gram / np.outer(scale, scale)
+    if _is_regular(correlation):
+        return
     kept: list[int] = []
     for i in range(len(names)):
         known = correlation[np.ix_(kept, kept)]
@@ -518,3 +520,15 @@ def _check_collinear(
             f"{kind.capitalize()} {names[i]!r} is a linear combination of {', '.join(parts)}"
             f"{where}, so their coefficients are not identified. Drop one of these columns."
         )
+
+
+def _is_regular(correlation: np.ndarray) -> bool:
+    """Whether no column (n, n) is a linear combination of those before it, beyond doubt.
+
+    The squared diagonal of Cholesky's factor is what is left of each column.
+    """
+    try:
+        left = np.diag(np.linalg.cholesky(correlation)) ** 2
+    except np.linalg.LinAlgError:
+        return False
+    return bool(left.min(initial=1.0) > 10 * _COLLINEAR_TOLERANCE)

@@ -26,6 +26,7 @@ _Record = TypeVar("_Record", Parameters, Expectation)
 _ROUND_OFF = 1e-12  # relative error of a log-likelihood
 _MAX_HALVINGS = 40
 _LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iteration
+_MANY = 48  # attributes from which that holds for all of them together
 _MEMORY = 5  # earlier iterations that an extrapolation combines
 _STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
 _PARALLEL = 1e-3  # squared sine between moves below which they are one direction
@@ -325,7 +326,8 @@ def expectation_maximisation(
         is_leap = np.zeros(len(active), dtype=bool)
         if accelerate:
             is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
-            leap = _no_longer_than_allowed(history.extrapolated(metric))
+            leap = history.extrapolated(metric)
+            leap = _no_longer_than_allowed(leap, likelihood.data.n_attributes)
             is_leap &= _keeps_signs(likelihood, history.x + leap)
             step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
@@ -402,7 +404,8 @@ def _plain_step(
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
     logits = gamma - here.gamma
     if likelihood.constraints.is_none:
-        tastes = _no_longer_than_allowed(m_step.step(likelihood, at) * likelihood.data.exog_scale)
+        tastes = m_step.step(likelihood, at) * likelihood.data.exog_scale
+        tastes = _no_longer_than_allowed(tastes, likelihood.data.n_attributes)
     else:
         tastes, logits = _constrained_step(likelihood, here, at, logits)
     promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
@@ -451,9 +454,16 @@ def _from_coordinates(likelihood: MixtureLikelihood, x: np.ndarray) -> Parameter
     return Parameters(parameters.beta / likelihood.data.exog_scale, parameters.gamma)
 
 
-def _no_longer_than_allowed(step: np.ndarray) -> np.ndarray:
-    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units."""
-    length = np.abs(step).max(axis=-1, keepdims=True)
+def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
+    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units.
+
+    Of few attributes each may change its utils as far as that; of many, which add up, all
+    together.
+    """
+    if n_attributes < _MANY:
+        length = np.abs(step).max(axis=-1, keepdims=True)
+    else:
+        length = np.linalg.norm(step, axis=-1, keepdims=True)
     return step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
 
 

@@ -378,27 +378,40 @@ class MixtureLikelihood:
         def collect(score: np.ndarray, individuals: slice) -> None:
             posterior, weight = posteriors[:, individuals], self.weight[individuals]
             prior = np.exp(log_prior_of(individuals))
+            root = np.sqrt(weight)[:, None]
             observed = np.zeros((len(weight), len(params)))  # score of each individual
             own = np.eye(n_classes)[1:, :, None] - prior[1:, None]  # (K − 1, K, n)
+            logits = slice(n_tastes, None)
             for k in range(n_classes):
                 tastes = slice(k * n_attributes, (k + 1) * n_attributes)
                 gate = (own[:, k, :, None] * z[individuals]).swapaxes(0, 1)  # (n, K − 1, Q)
-                complete = np.hstack([score[:, k], gate.reshape(len(weight), -1)])
-                where = np.r_[tastes, n_tastes : len(params)]
-                share = posterior[k][:, None] * complete
-                observed[:, where] += share
-                covariance[np.ix_(where, where)] += complete.T @ (share * weight[:, None])
-            np.subtract(covariance, observed.T @ (observed * weight[:, None]), out=covariance)
+                gate = gate.reshape(len(weight), -1)
+                share = posterior[k][:, None]
+                observed[:, tastes] = share * score[:, k]
+                observed[:, logits] += share * gate
+                # a matrix times its own transpose takes half the work, and is symmetric
+                scaled = np.sqrt(share) * root * score[:, k]
+                covariance[tastes, tastes] += scaled.T @ scaled
+                scaled_gate = np.sqrt(share) * root * gate
+                covariance[logits, logits] += scaled_gate.T @ scaled_gate
+                both = scaled.T @ scaled_gate
+                covariance[tastes, logits] += both
+                covariance[logits, tastes] += both.T
             score_sum[:] += weight @ observed
+            observed *= root
+            np.subtract(covariance, observed.T @ observed, out=covariance)
 
-        sweep = self.table.sweep(beta, weigh, collect=collect)
+        # with one class, the complete score is the observed one
+        sweep = self.table.sweep(beta, weigh, collect=collect if n_classes > 1 else None)
+        if n_classes == 1:
+            score_sum += sweep.gradient[0]
         complete_information = np.zeros_like(covariance)
         for k in range(n_classes):
             tastes = slice(k * n_attributes, (k + 1) * n_attributes)
             complete_information[tastes, tastes] = sweep.curvature[k] + np.diag(self.ridge)
         complete_information[n_tastes:, n_tastes:] = gamma_information
         score_sum[:n_tastes] -= (self.ridge * beta).ravel()
-        hessian = covariance - complete_information
+        hessian = np.subtract(covariance, complete_information, out=covariance)
         return Evaluation(
             value=llf - float(self.penalty_at(beta)),
             score=score_sum,
@@ -407,6 +420,11 @@ class MixtureLikelihood:
             complete_information=complete_information,
             mass=posteriors @ self.weight,
         )
+
+    @staticmethod
+    def posterior_of(log_f: np.ndarray, log_prior: np.ndarray) -> np.ndarray:
+        """Posterior class probabilities (..., K, n) from log-probabilities of choices."""
+        return _posterior(log_f, log_prior)[1]
 
     def posterior(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """Log-likelihood of each individual (N,) and its posterior class probabilities (N, K)."""

@@ -253,7 +253,8 @@ class _Block:
         flat = mean.reshape(-1, self.n_situations).T  # (situations, M * L)
         ends = np.append(self.entry_start, len(self.entry_row))
         centre = self.centre()
-        step = max(self.step // n_columns, 1)
+        # pieces of wide scores are as large as pays in products with their own transpose
+        step = max(self.step // n_columns, _MIN_ROWS if n_attributes >= _WIDE else 1)
         for i in range(0, self.n_individuals, step):
             stop = min(i + step, self.n_individuals)
             which = slice(ends[i], ends[stop])

@@ -29,6 +29,7 @@ ORDER = [
     "membership",
     "constraints",
     "likelihood",
+    "curvature",
     "em",
     "race",
     "split_merge",
