@@ -9,6 +9,7 @@ import numpy as np
 import scipy.linalg
 
 from mixlogit.constraints import Constraints
+from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import diagonal_unit, whitener
 
@@ -83,7 +84,7 @@ class Certificate:
 def certify(
     likelihood: MixtureLikelihood,
     parameters: Parameters,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     *,
     ended: str,
     n_finished: int,
@@ -95,8 +96,8 @@ def certify(
     ----------
     likelihood : MixtureLikelihood
     parameters : Parameters
-    at : Evaluation
-        The log-likelihood there.
+    at : Evaluation or WideEvaluation
+        The log-likelihood there; the latter only without constraints.
     ended : {"stationary", "maxiter", "em"}
         Why the iterations ended; "em" when EM converged and no Newton steps were asked for.
     n_finished, n_agree : int
@@ -112,16 +113,10 @@ def certify(
     total = float(likelihood.weight.sum())
     unit = _units(likelihood)
     diverging = _diverging(likelihood, parameters, at, unit, face)
-    at, unit = at.under(face), face.reduced(unit)
-    information = -at.hessian
+    unit = face.reduced(unit)
+    at = at if isinstance(at, WideEvaluation) else at.under(face)
     scaled_score = np.abs(at.score) * unit / total
-    rate, least, direction = _missing_information(information, at.complete_information, unit)
-    unit = diagonal_unit(information)
-    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
-    decrement = float("nan")
-    if value[0] > len(value) * np.finfo(float).eps * value[-1]:
-        slope = vector.T @ (unit * at.score)
-        decrement = 0.5 * float((slope / value) @ slope)
+    found = at.spectrum() if isinstance(at, WideEvaluation) else _spectrum(at, unit)
     status, message = _judge(
         likelihood,
         at,
@@ -129,20 +124,20 @@ def certify(
         is_small=bool(
             scaled_score.max(initial=0.0) < _SMALL_SCORE
             and pull[is_held].max(initial=0.0) < _SMALL_SCORE * total
-            and not decrement > _SMALL_GAIN * max(1.0, abs(at.value))
+            and not found.decrement > _SMALL_GAIN * max(1.0, abs(at.value))
         ),
         diverging=diverging,
-        least=least,
-        leading=_leading(direction, names),
+        least=found.least,
+        leading=_leading(found.direction, names),
     )
     return Certificate(
         status=status,
         message=message,
         score_norm=float(np.abs(at.score).max(initial=0.0)) / total,
-        decrement=decrement,
-        smallest_eigenvalue=float(np.linalg.eigvalsh(information)[0]),
-        condition_number=float(value[-1] / value[0]) if value[0] > 0 else float("inf"),
-        em_rate=float("nan") if diverging else rate,
+        decrement=found.decrement,
+        smallest_eigenvalue=found.smallest,
+        condition_number=found.condition_number,
+        em_rate=float("nan") if diverging else found.em_rate,
         n_finished=n_finished,
         n_agree=n_agree,
         diverging=tuple(diverging),
@@ -151,7 +146,7 @@ def certify(
 
 def _judge(
     likelihood: MixtureLikelihood,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     *,
     ended: str,
     is_small: bool,
@@ -211,20 +206,28 @@ def _judge(
 def _diverging(
     likelihood: MixtureLikelihood,
     parameters: Parameters,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     unit: np.ndarray,
     face: Constraints,
 ) -> dict[str, float]:
     """Names and values of coefficients that have outgrown their information."""
     params, names = parameters.flat(), likelihood.param_names
-    unit, information = face.reduced(unit), face.quadratic(at.complete_information)
+    unit = face.reduced(unit)
+    if isinstance(at, WideEvaluation):
+        information_of = at.complete_information
+    else:
+        whole = face.quadratic(at.complete_information)
+
+        def information_of(block: np.ndarray) -> np.ndarray:
+            return whole[np.ix_(block, block)]
+
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     is_lost = np.zeros(len(unit), dtype=bool)
     for block, reference, size in _blocks(likelihood, parameters, at, face):
         phi = face.reduced(params)[block]
         part = _lost_part(
             phi,
-            information[np.ix_(block, block)] / mean_weight,
+            information_of(block) / mean_weight,
             reference / mean_weight,
             size / mean_weight,
             unit[block],
@@ -236,7 +239,10 @@ def _diverging(
 
 
 def _blocks(
-    likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation, face: Constraints
+    likelihood: MixtureLikelihood,
+    parameters: Parameters,
+    at: Evaluation | WideEvaluation,
+    face: Constraints,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
     """Free parameters, their information at equal probabilities, and choices in all."""
     data, weight = likelihood.data, likelihood.weight
@@ -304,6 +310,26 @@ def _lost_part(
     reach = whiten.T @ equal @ coefficient
     is_lost = remains * np.maximum(size, reach**2) < _LEAST_SURPRISES
     return np.abs(whiten[:, is_lost] @ reach[is_lost]) / unit
+
+
+def _spectrum(at: Evaluation, unit: np.ndarray) -> Spectrum:
+    """Eigenvalues of the information, from the Hessian."""
+    information = -at.hessian
+    rate, least, direction = _missing_information(information, at.complete_information, unit)
+    unit = diagonal_unit(information)
+    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
+    decrement = float("nan")
+    if value[0] > len(value) * np.finfo(float).eps * value[-1]:
+        slope = vector.T @ (unit * at.score)
+        decrement = 0.5 * float((slope / value) @ slope)
+    return Spectrum(
+        em_rate=rate,
+        least=least,
+        direction=direction,
+        decrement=decrement,
+        smallest=float(np.linalg.eigvalsh(information)[0]),
+        condition_number=float(value[-1] / value[0]) if value[0] > 0 else float("inf"),
+    )
 
 
 def _missing_information(

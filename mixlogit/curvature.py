@@ -19,7 +19,14 @@ from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.membership import with_base
 from mixlogit.newton import conjugate_gradients, diagonal_unit, whitener
 
-__all__ = ["Spectrum", "WideEvaluation", "evaluate_wide", "hessian_products", "smallest_eigenvalue"]
+__all__ = [
+    "Point",
+    "Spectrum",
+    "WideEvaluation",
+    "evaluate_wide",
+    "hessian_products",
+    "smallest_eigenvalue",
+]
 
 _MOST_STEPS = 400  # of Lanczos
 _PRECISION = 1e-3  # of an eigenvalue, relative: its error is of the order of the square
@@ -28,36 +35,52 @@ _REFINEMENTS = 60  # iterations for eigenvalues that are reported, and prove not
 
 
 @dataclass(frozen=True, eq=False)
-class WideEvaluation:
-    """The log-likelihood at a point, with products in place of a Hessian.
+class Point:
+    """The log-likelihood at a point, with its score alone.
 
     Parameters
     ----------
-    likelihood : MixtureLikelihood
-        Without constraints.
-    params : ndarray, shape (D,)
     value : float
         Penalised log-likelihood; the log-likelihood without a penalty.
     score : ndarray, shape (D,)
         Its gradient.
     llf : float
         Log-likelihood without the penalty.
-    taste_information : ndarray, shape (K, L, L)
-        Expected information on the tastes of each class if the classes were observed.
-    gate_information : ndarray, shape ((K − 1) Q, (K − 1) Q)
-        The same on the membership logits.
     mass : ndarray, shape (K,)
         Posterior weight of each class.
     """
 
-    likelihood: MixtureLikelihood
-    params: np.ndarray
     value: float
     score: np.ndarray
     llf: float
+    mass: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class WideEvaluation(Point):
+    """The log-likelihood at a point, with products in place of a Hessian.
+
+    Parameters
+    ----------
+    value, score, llf, mass
+        As for `Point`.
+    likelihood : MixtureLikelihood
+        Without constraints.
+    params : ndarray, shape (D,)
+    taste_information : ndarray, shape (K, L, L)
+        Expected information on the tastes of each class if the classes were observed.
+    gate_information : ndarray, shape ((K − 1) Q, (K − 1) Q)
+        The same on the membership logits.
+    """
+
+    likelihood: MixtureLikelihood
+    params: np.ndarray
     taste_information: np.ndarray
     gate_information: np.ndarray
-    mass: np.ndarray
+
+    def point(self) -> Point:
+        """Leave out what holds the table."""
+        return Point(self.value, self.score, self.llf, self.mass)
 
     def product(self, vectors: np.ndarray) -> np.ndarray:
         """Hessian times vectors, (D,) or (n, D), in one pass over the table."""
@@ -121,16 +144,15 @@ class WideEvaluation:
 
     def spectrum(self) -> Spectrum:
         """Eigenvalues of the information, by Lanczos' method."""
-        units = np.concatenate(
-            [np.tile(1 / self.likelihood.data.exog_scale, self.likelihood.n_classes)]
-            + [np.ones(len(self.gate_information))]
-        )
+        units = np.ones(len(self.params))
+        n_tastes = self.likelihood.n_classes * self.likelihood.data.n_attributes
+        units[:n_tastes] = np.tile(1 / self.likelihood.data.exog_scale, self.likelihood.n_classes)
         n = sum(white.shape[1] for white in self._whiteners)
-        least, direction, is_found = smallest_eigenvalue(
+        left, direction = smallest_eigenvalue(
             lambda y: -self._whitened(self.product(self._widened(y))), n
         )
-        if n < len(self.score) and least > 0:  # no information even if classes were observed
-            least, is_found = 0.0, True
+        # some directions have no information even if classes were observed
+        least = min(left, 0.0) if n < len(self.score) else left
         leading = self._widened(direction)
         unit = 1 / np.sqrt(np.maximum(np.abs(self.diagonal()), np.finfo(float).tiny))
         smallest = self._refined(np.ones(len(unit)), leading)
@@ -138,8 +160,8 @@ class WideEvaluation:
         largest = -smallest_eigenvalue(lambda y: unit * self.product(unit * y), len(unit))[0]
         step = conjugate_gradients(self.params, self, np.inf, 0.0)
         return Spectrum(
+            em_rate=1 - left,
             least=least,
-            is_found=is_found,
             direction=leading / units,
             decrement=step.promised if step.is_newton else float("nan"),
             smallest=smallest,
@@ -179,10 +201,10 @@ class Spectrum:
 
     Parameters
     ----------
+    em_rate : float
+        Largest fraction of missing information.
     least : float
         Smallest eigenvalue of −H in units of the complete information.
-    is_found : bool
-        Whether that is certain to its precision.
     direction : ndarray, shape (D,)
         Of the least information; tastes in utils per standard deviation of an attribute.
     decrement : float
@@ -193,8 +215,8 @@ class Spectrum:
         Of −H, once its diagonal is scaled to one.
     """
 
+    em_rate: float
     least: float
-    is_found: bool
     direction: np.ndarray
     decrement: float
     smallest: float
@@ -277,7 +299,7 @@ def hessian_products(
 
 def smallest_eigenvalue(
     product: Callable[[np.ndarray], np.ndarray], size: int
-) -> tuple[float, np.ndarray, bool]:
+) -> tuple[float, np.ndarray]:
     """Smallest eigenvalue of a symmetric operator, by Lanczos' method with full orthogonality.
 
     Parameters
@@ -289,9 +311,8 @@ def smallest_eigenvalue(
     Returns
     -------
     value : float
+        Less its residual, if that is not small after many products: never more than there is.
     vector : ndarray, shape (size,)
-    is_found : bool
-        Whether the residual is small beside the value, or beside the largest eigenvalue.
     """
     start = np.random.default_rng(0).standard_normal(size)
     basis = [start / np.linalg.norm(start)]
@@ -308,7 +329,9 @@ def smallest_eigenvalue(
         value, vector = np.linalg.eigh(matrix)
         residual, largest = abs(length * vector[-1, 0]), float(np.abs(value).max())
         is_found = residual <= max(_PRECISION * abs(value[0]), _NOTHING * largest)
-        if is_found or len(basis) >= min(size, _MOST_STEPS):
-            return float(value[0]), whole.T @ vector[:, 0], is_found or len(basis) >= size
+        if is_found or len(basis) >= size:
+            return float(value[0]), whole.T @ vector[:, 0]
+        if len(basis) >= _MOST_STEPS:
+            return float(value[0] - residual), whole.T @ vector[:, 0]
         beside.append(length)
         basis.append(new / length)

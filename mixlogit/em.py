@@ -19,7 +19,15 @@ from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.newton import solve_scaled
 
-__all__ = ["Climb", "MStep", "NewtonStep", "Run", "WhitenedStep", "expectation_maximisation"]
+__all__ = [
+    "Climb",
+    "MStep",
+    "NewtonStep",
+    "Run",
+    "WhitenedStep",
+    "WideStep",
+    "expectation_maximisation",
+]
 
 _Record = TypeVar("_Record", Parameters, Expectation)
 
@@ -29,6 +37,7 @@ _LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iter
 _MANY = 48  # attributes from which that holds for all of them together
 _MEMORY = 5  # earlier iterations that an extrapolation combines
 _STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
+_COPIES = 4  # of the information of a stack, while its mixtures choose between two points
 _PARALLEL = 1e-3  # squared sine between moves below which they are one direction
 _DAMPING = 1e-10  # relative ridge on earlier iterations, which become parallel
 _LEAST_PROMISE = 0.5  # of the gain a plain step promises: what an extrapolation has to bring
@@ -49,6 +58,28 @@ class MStep(Protocol):
     def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
         """Move the tastes of a stack, (G, K, L)."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class WideStep:
+    """Newton's step where there is room for the information of every class, else the whitened one.
+
+    Parameters
+    ----------
+    newton : NewtonStep
+    whitened : WhitenedStep
+    room : float
+        Bytes for the information of a stack, (G, K, L, L), and what copies EM makes of it.
+    """
+
+    newton: NewtonStep
+    whitened: WhitenedStep
+    room: float
+
+    def for_stack(self, beta: np.ndarray) -> MStep:
+        """Choose the step of a stack of tastes, (G, K, L)."""
+        fits = _COPIES * beta.nbytes * beta.shape[-1] <= self.room
+        return self.newton if fits else self.whitened
 
 
 @dataclass(frozen=True)
@@ -218,7 +249,7 @@ def expectation_maximisation(
     *,
     maxiter: int,
     tol: float,
-    m_step: MStep | None = None,
+    m_step: MStep | WideStep | None = None,
     accelerate: bool = True,
     floor: float | None = None,
     callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None,
@@ -233,7 +264,7 @@ def expectation_maximisation(
     maxiter : int
     tol : float
         Stop when extrapolation promises less than this gain in log-likelihood; 0 never stops.
-    m_step : MStep, optional
+    m_step : MStep or WideStep, optional
         `NewtonStep` if None.
     accelerate : bool
         Whether to extrapolate.
@@ -259,6 +290,8 @@ def expectation_maximisation(
     Henderson and R. Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity
     control for accelerating EM.
     """
+    if isinstance(m_step, WideStep):
+        m_step = m_step.for_stack(parameters.beta)
     m_step = m_step or NewtonStep()
     n_mixtures = len(parameters.beta)
     if not n_mixtures:
@@ -349,7 +382,7 @@ class Climb:
     Parameters
     ----------
     likelihood : MixtureLikelihood
-    m_step : MStep
+    m_step : MStep or WideStep
     maxiter, tol : int, float
         For those that are run to the end.
     callback : callable, optional
@@ -357,7 +390,7 @@ class Climb:
     """
 
     likelihood: MixtureLikelihood
-    m_step: MStep
+    m_step: MStep | WideStep
     maxiter: int
     tol: float
     callback: Callable[[int, np.ndarray, np.ndarray], None] | None = None

@@ -13,17 +13,20 @@ from threadpoolctl import threadpool_limits
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
+from mixlogit.curvature import Point, WideEvaluation, evaluate_wide
 from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
-from mixlogit.newton import maximise
+from mixlogit.newton import conjugate_gradients, maximise
 from mixlogit.starts import Search, choose_m_step, search
 
 __all__ = ["METHODS", "Fit", "State", "estimate"]
 
 METHODS = ("em-newton", "em", "newton")
+_FIRST_RADIUS = 10.0  # standard errors, were the classes observed, for every parameter
 _HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
+_MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"
 
 
@@ -57,8 +60,9 @@ class Fit:
     ----------
     parameters : Parameters
         Classes in order of their share, largest first, unless constraints name them.
-    evaluation : Evaluation
-        Log-likelihood and derivatives there.
+    evaluation : Evaluation or Point
+        Log-likelihood and derivatives there; the latter, without the Hessian, where there are many
+        parameters and no standard errors are wanted.
     certificate : Certificate
     starts : DataFrame
         One row per finished start.
@@ -72,7 +76,7 @@ class Fit:
     """
 
     parameters: Parameters
-    evaluation: Evaluation
+    evaluation: Evaluation | Point
     certificate: Certificate
     starts: pd.DataFrame
     n_em_iter: int
@@ -95,6 +99,7 @@ def estimate(
     tol: float,
     rng: np.random.Generator,
     callback: Callable[[State], None] | None,
+    hessian: bool = True,
 ) -> Fit:
     """Estimate a mixture.
 
@@ -114,6 +119,8 @@ def estimate(
         EM alone stops when Aitken's extrapolation promises less than this.
     callback : callable, optional
         Called with a `State` on every iteration.
+    hessian : bool
+        Whether the Hessian is wanted at the end, however many parameters there are.
 
     Returns
     -------
@@ -138,7 +145,7 @@ def estimate(
         is_whole = mass.shape[-1] == likelihood.n_classes and np.isclose(mass[leader].sum(), total)
         watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader])
 
-    def watch_newton(iteration: int, at: Evaluation, phi: np.ndarray) -> None:
+    def watch_newton(iteration: int, at: Evaluation | WideEvaluation, phi: np.ndarray) -> None:
         watch("newton", at.value, at.mass)
 
     em_maxiter = _WARM_UP if method == "newton" else maxiter
@@ -158,15 +165,34 @@ def estimate(
         )
     params = found.run.parameters[0].flat()
     constraints = likelihood.constraints
+    evaluate: Callable[[np.ndarray], Evaluation | WideEvaluation] = likelihood.evaluate
+    has_many = constraints.is_none and likelihood.n_params >= _MANY
+    if has_many:
+        evaluate = partial(evaluate_wide, likelihood)
     if method == "em":
-        evaluation, n_newton = likelihood.evaluate(params), 0
+        evaluation, n_newton = evaluate(params), 0
         ended = "em" if found.run.converged[0] else "maxiter"
+    elif has_many:
+        ascent = maximise(
+            partial(evaluate_wide, likelihood),
+            params,
+            maxiter=maxiter,
+            radius=_FIRST_RADIUS * np.sqrt(len(params)),
+            subproblem=conjugate_gradients,
+            callback=watch_newton,
+        )
+        params, evaluation = ascent.x, ascent.evaluation
+        n_newton, ended = ascent.n_iter, ascent.status
     else:
         params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
     order = np.argsort(-evaluation.mass, kind="stable")
-    if (np.diff(order) < 0).any() and not constraints.names_classes:
+    is_ordered = constraints.names_classes or not (np.diff(order) < 0).any()
+    if not is_ordered:
         params = likelihood.unpack(params).reordered(order).flat()
+    if hessian and has_many:
         evaluation = likelihood.evaluate(params)
+    elif not is_ordered:
+        evaluation = evaluate(params)
     parameters = likelihood.unpack(params)
     starts = found.table(likelihood, evaluation.value)
     moments = found.moments
@@ -185,7 +211,7 @@ def estimate(
     )
     return Fit(
         parameters=parameters,
-        evaluation=evaluation,
+        evaluation=evaluation.point() if isinstance(evaluation, WideEvaluation) else evaluation,
         certificate=certificate,
         starts=starts,
         n_em_iter=int(found.run.n_iter[0]),

@@ -7,7 +7,7 @@ complete score, given the choices of an individual.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -456,28 +456,25 @@ class MixtureLikelihood:
 
     def individual_scores(self, parameters: Parameters) -> np.ndarray:
         """Scores of the individuals, (N, D), each counted once and not weighted."""
-        beta, gamma = parameters.beta, parameters.gamma
-        n_tastes, z = beta.size, self.membership.z
         out = np.empty((self.data.n_distinct, self.n_params))
-        posteriors = np.empty((self.n_classes, self.data.n_distinct))
+        for individuals, observed in self.score_blocks(parameters):
+            out[individuals] = observed
+        return out
 
-        log_prior_of = self._log_prior(gamma)
-
-        def weigh(log_f: np.ndarray, individuals: slice) -> np.ndarray:
+    def score_blocks(self, parameters: Parameters) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield some individuals and their scores (n, D), as in `individual_scores`."""
+        beta, gamma = parameters.beta, parameters.gamma
+        z, log_prior_of = self.membership.z, self._log_prior(gamma)
+        for individuals, log_f, score in self.table.scores(beta):
             log_prior = log_prior_of(individuals)
             posterior = _posterior(log_f, log_prior)[1]
-            posteriors[:, individuals] = posterior
             surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
             gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
-            out[individuals, n_tastes:] = gate.reshape(len(gate), gamma.size)
-            return posterior
-
-        def collect(score: np.ndarray, individuals: slice) -> None:
-            weighted = posteriors[:, individuals].T[..., None] * score  # (n, K, L)
-            out[individuals, :n_tastes] = weighted.reshape(-1, n_tastes)
-
-        self.table.sweep(beta, weigh, curvature=False, collect=collect)
-        return out
+            score *= posterior.T[..., None]
+            yield (
+                individuals,
+                np.hstack([score.reshape(-1, beta.size), gate.reshape(-1, gamma.size)]),
+            )
 
 
 def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -498,6 +498,33 @@ class ChoiceTable:
             out[:, block.individuals] = block.log_likelihoods(block.log_probabilities(beta, parts))
         return out
 
+    def scores(self, beta: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Pass over the table once and yield the scores of some individuals at a time.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+
+        Yields
+        ------
+        individuals : slice
+            Which of the N individuals.
+        log_f : ndarray, shape (M, n)
+            Log-probability of all their choices under each column.
+        score : ndarray, shape (n, M, L)
+            Its derivatives.
+        """
+        for block, parts in self._walk():
+            log_prob = block.log_probabilities(beta, parts)
+            log_f = block.log_likelihoods(log_prob)
+            prob, mean = np.exp(log_prob, out=log_prob), np.zeros((*beta.shape, block.n_situations))
+            for rows, exog in parts:
+                block.layout.add_means(prob, rows, exog, mean)
+            first = block.individuals.start
+            for individuals, score in block.scores(mean):
+                place = slice(individuals.start - first, individuals.stop - first)
+                yield individuals, log_f[:, place], score
+
     def occasions(self, beta: np.ndarray) -> Iterator[Occasions]:
         """Pass over the table once and yield every choice with its score.
 

@@ -503,9 +503,13 @@ class MixedMultinomialLogit(LikelihoodModel):
             log-likelihood. A remedy for separation; 0 by default.
         rng : int, Generator or None
             Seed of the starts. The same seed gives the same bits; None draws a fresh one.
-        cov_type : {"nonrobust", "opg", "robust", "cluster"}
+        cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
             Covariance of the estimates: inverse observed information, outer product of scores,
-            sandwich by individuals, sandwich by clusters of individuals.
+            sandwich by individuals, sandwich by clusters of individuals. "none" leaves standard
+            errors out; they are nan. With D parameters errors take memory for a few matrices of
+            D × D, and time for D × D products of the scores of all individuals and for the
+            eigenvalues of such a matrix; from a thousand parameters or so that may be most of a
+            fit.
         cov_kwds : dict, optional
             ``{"groups": ...}`` for "cluster": one per individual, in the order of
             ``result.posterior``.
@@ -559,6 +563,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             tol=tol,
             rng=np.random.default_rng(rng),
             callback=_progress(callback) if disp else callback,
+            hessian=cov_type != "none",
         )
         if disp:
             print(file=sys.stderr)

@@ -158,7 +158,7 @@ def maximise(
     -------
     Ascent
     """
-    best_move = subproblem or trust_region_step
+    best_move: Subproblem[Any] = subproblem or trust_region_step
     here = function(x)
     n_iter = 0
     while True:
