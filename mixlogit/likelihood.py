@@ -471,10 +471,8 @@ class MixtureLikelihood:
             surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
             gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
             score *= posterior.T[..., None]
-            yield (
-                individuals,
-                np.hstack([score.reshape(-1, beta.size), gate.reshape(-1, gamma.size)]),
-            )
+            tastes = score.reshape(len(gate), beta.size)
+            yield individuals, np.hstack([tastes, gate.reshape(len(gate), gamma.size)])
 
 
 def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
