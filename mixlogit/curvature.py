@@ -148,6 +148,9 @@ class WideEvaluation(Point):
         n_tastes = self.likelihood.n_classes * self.likelihood.data.n_attributes
         units[:n_tastes] = np.tile(1 / self.likelihood.data.exog_scale, self.likelihood.n_classes)
         n = sum(white.shape[1] for white in self._whiteners)
+        if not n:  # all has been lost to round-off
+            nothing, unknown = np.ones(len(self.params)), float("nan")
+            return Spectrum(unknown, 0.0, nothing, unknown, 0.0, float("inf"))
         left, direction = smallest_eigenvalue(
             lambda y: -self._whitened(self.product(self._widened(y))), n
         )

@@ -34,7 +34,7 @@ _Record = TypeVar("_Record", Parameters, Expectation)
 _ROUND_OFF = 1e-12  # relative error of a log-likelihood
 _MAX_HALVINGS = 40
 _LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iteration
-_MANY = 48  # attributes from which that holds for all of them together
+_MANY, _LONGEST_TOGETHER = 48, 2.0  # the same from so many attributes: all of them together
 _MEMORY = 5  # earlier iterations that an extrapolation combines
 _STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
 _COPIES = 4  # of the information of a stack, while its mixtures choose between two points
@@ -494,10 +494,10 @@ def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
     together.
     """
     if n_attributes < _MANY:
-        length = np.abs(step).max(axis=-1, keepdims=True)
+        length, longest = np.abs(step).max(axis=-1, keepdims=True), _LONGEST_STEP
     else:
-        length = np.linalg.norm(step, axis=-1, keepdims=True)
-    return step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
+        length, longest = np.linalg.norm(step, axis=-1, keepdims=True), _LONGEST_TOGETHER
+    return step * np.minimum(1.0, longest / np.maximum(length, longest))
 
 
 def _metric(likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:

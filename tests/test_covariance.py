@@ -234,7 +234,7 @@ GIVEN = (-np.eye(2), np.ones((3, 2)), np.ones(3), np.ones(3))
 @pytest.mark.parametrize(
     ("cov_type", "keywords", "message"),
     [
-        ("HC1", {}, "cov_type='HC1' is not one of nonrobust, opg, robust, cluster."),
+        ("HC1", {}, "cov_type='HC1' is not one of nonrobust, opg, robust, cluster, none."),
         (
             "robust",
             {"groups": [1, 2, 3]},
