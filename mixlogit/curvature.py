@@ -17,21 +17,26 @@ from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.membership import with_base
-from mixlogit.newton import conjugate_gradients, diagonal_unit, whitener
+from mixlogit.newton import Ascent, conjugate_gradients, diagonal_unit, maximise, whitener
 
 __all__ = [
     "Point",
     "Spectrum",
     "WideEvaluation",
+    "ascend",
     "evaluate_wide",
     "hessian_products",
     "smallest_eigenvalue",
 ]
 
+_FIRST_RADIUS = 10.0  # standard errors, were the classes observed, for every parameter
+_NEAR = 1.0  # log-likelihood over which complete information hardly changes
 _MOST_STEPS = 400  # of Lanczos
 _PRECISION = 1e-3  # of an eigenvalue, relative: its error is of the order of the square
 _NOTHING = 1e-9  # residual, relative to the largest eigenvalue, that tells no more from zero
-_REFINEMENTS = 60  # iterations for eigenvalues that are reported, and prove nothing
+# Of eigenvalues that are reported, and prove nothing: iterations, and residual relative to the
+# value, which is off by about the square of it.
+_REFINEMENTS, _ROUGHLY = 60, 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +72,23 @@ class WideEvaluation(Point):
     likelihood : MixtureLikelihood
         Without constraints.
     params : ndarray, shape (D,)
-    taste_information : ndarray, shape (K, L, L)
-        Expected information on the tastes of each class if the classes were observed.
     gate_information : ndarray, shape ((K − 1) Q, (K − 1) Q)
-        The same on the membership logits.
+        Expected information on the membership logits if the classes were observed.
+    near : WideEvaluation, optional
+        At a point so near that its complete information serves as preconditioner here.
     """
 
     likelihood: MixtureLikelihood
     params: np.ndarray
-    taste_information: np.ndarray
     gate_information: np.ndarray
+    near: WideEvaluation | None = None
+
+    @cached_property
+    def taste_information(self) -> np.ndarray:
+        """Expected information on the tastes of each class if classes were observed, (K, L, L)."""
+        return self.likelihood.expect(_stack_of_one(self.likelihood, self.params)).beta_information[
+            0
+        ]
 
     def point(self) -> Point:
         """Leave out what holds the table."""
@@ -89,7 +101,8 @@ class WideEvaluation(Point):
 
     def solve(self, vectors: np.ndarray) -> np.ndarray:
         """Complete information divided into vectors, (..., D), where it is not singular."""
-        return self._widened(self._whitened(vectors))
+        of = self.near or self
+        return of._widened(of._whitened(vectors))
 
     def complete_information(self, block: np.ndarray) -> np.ndarray:
         """Complete information on the parameters of one class, or of membership, by number."""
@@ -143,7 +156,7 @@ class WideEvaluation(Point):
         return np.concatenate([tastes.ravel(), gate.ravel()])
 
     def spectrum(self) -> Spectrum:
-        """Eigenvalues of the information, by Lanczos' method."""
+        """Eigenvalues of the information, by Lanczos' method; its decrement is an upper bound."""
         units = np.ones(len(self.params))
         n_tastes = self.likelihood.n_classes * self.likelihood.data.n_attributes
         units[:n_tastes] = np.tile(1 / self.likelihood.data.exog_scale, self.likelihood.n_classes)
@@ -157,16 +170,17 @@ class WideEvaluation(Point):
         # some directions have no information even if classes were observed
         least = min(left, 0.0) if n < len(self.score) else left
         leading = self._widened(direction)
+        slope = float((self._whitened(self.score) ** 2).sum())
         unit = 1 / np.sqrt(np.maximum(np.abs(self.diagonal()), np.finfo(float).tiny))
         smallest = self._refined(np.ones(len(unit)), leading)
         scaled = self._refined(unit, leading / unit)
         largest = -smallest_eigenvalue(lambda y: unit * self.product(unit * y), len(unit))[0]
-        step = conjugate_gradients(self.params, self, np.inf, 0.0)
         return Spectrum(
             em_rate=1 - left,
             least=least,
             direction=leading / units,
-            decrement=step.promised if step.is_newton else float("nan"),
+            # −H is at least so many times the complete information
+            decrement=0.5 * slope / least if least > 0 else float("nan"),
             smallest=smallest,
             condition_number=largest / scaled if scaled > 0 else float("inf"),
         )
@@ -186,12 +200,15 @@ class WideEvaluation(Point):
             matmat=lambda v: self.solve((v / column).T).T / column,
             dtype=float,
         )
+        guess = guess / np.linalg.norm(guess)
+        first = float(guess @ operator.matvec(guess))
         with warnings.catch_warnings():  # of accuracy: the value is still a bound from above
             warnings.simplefilter("ignore", UserWarning)
             value, _ = lobpcg(
                 operator,
-                guess[:, None] / np.linalg.norm(guess),
+                guess[:, None],
                 M=preconditioner,
+                tol=_ROUGHLY * abs(first),
                 largest=False,
                 maxiter=_REFINEMENTS,
             )
@@ -211,7 +228,7 @@ class Spectrum:
     direction : ndarray, shape (D,)
         Of the least information; tastes in utils per standard deviation of an attribute.
     decrement : float
-        Gain that one more Newton step promises; nan without a maximum.
+        Gain that one more Newton step promises, at most; nan without a maximum.
     smallest : float
         Smallest eigenvalue of −H.
     condition_number : float
@@ -226,31 +243,84 @@ class Spectrum:
     condition_number: float
 
 
-def evaluate_wide(likelihood: MixtureLikelihood, params: np.ndarray) -> WideEvaluation:
-    """Log-likelihood, score and complete information in one pass over the table.
+def evaluate_wide(
+    likelihood: MixtureLikelihood, params: np.ndarray, near: WideEvaluation | None = None
+) -> WideEvaluation:
+    """Log-likelihood and score in one pass over the table.
 
     Parameters
     ----------
     likelihood : MixtureLikelihood
         Without constraints.
     params : ndarray, shape (D,)
+    near : WideEvaluation, optional
+        At an earlier point. Its complete information serves here as well if the log-likelihood
+        differs by less than one: it hardly changes over such a distance.
 
     Returns
     -------
     WideEvaluation
     """
     one = likelihood.unpack(params)
-    at = likelihood.expect(Parameters(one.beta[None], one.gamma[None]))
+    at = likelihood.expect(_stack_of_one(likelihood, params), information=False)
+    value = float(at.llf[0] - likelihood.penalty_at(one.beta))
     return WideEvaluation(
         likelihood=likelihood,
         params=params,
-        value=float(at.llf[0] - likelihood.penalty_at(one.beta)),
+        value=value,
         score=Parameters(at.beta_gradient[0], at.gamma_gradient[0]).flat(),
         llf=float(at.llf[0]),
-        taste_information=at.beta_information[0],
         gate_information=at.gamma_information[0],
         mass=at.mass[0],
+        near=near if near is not None and abs(near.value - value) < _NEAR else None,
     )
+
+
+def ascend(
+    likelihood: MixtureLikelihood,
+    params: np.ndarray,
+    *,
+    maxiter: int,
+    callback: Callable[[int, WideEvaluation, np.ndarray], None] | None = None,
+) -> Ascent[WideEvaluation]:
+    """Newton steps by conjugate gradients.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+        Without constraints.
+    params : ndarray, shape (D,)
+        Where to start.
+    maxiter : int
+    callback : callable, optional
+        As for `mixlogit.newton.maximise`.
+
+    Returns
+    -------
+    Ascent
+    """
+    last: WideEvaluation | None = None
+
+    def evaluate(x: np.ndarray) -> WideEvaluation:
+        nonlocal last
+        at = evaluate_wide(likelihood, x, last)
+        last = at.near or at
+        return at
+
+    return maximise(
+        evaluate,
+        params,
+        maxiter=maxiter,
+        radius=_FIRST_RADIUS * np.sqrt(len(params)),
+        subproblem=conjugate_gradients,
+        callback=callback,
+    )
+
+
+def _stack_of_one(likelihood: MixtureLikelihood, params: np.ndarray) -> Parameters:
+    """A stack of one mixture."""
+    one = likelihood.unpack(params)
+    return Parameters(one.beta[None], one.gamma[None])
 
 
 def hessian_products(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,17 +13,16 @@ from threadpoolctl import threadpool_limits
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
-from mixlogit.curvature import Point, WideEvaluation, evaluate_wide
+from mixlogit.curvature import Point, WideEvaluation, ascend, evaluate_wide
 from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
-from mixlogit.newton import conjugate_gradients, maximise
+from mixlogit.newton import maximise
 from mixlogit.starts import Search, choose_m_step, search
 
 __all__ = ["METHODS", "Fit", "State", "estimate"]
 
 METHODS = ("em-newton", "em", "newton")
-_FIRST_RADIUS = 10.0  # standard errors, were the classes observed, for every parameter
 _HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
 _MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
@@ -173,16 +172,9 @@ def estimate(
         evaluation, n_newton = evaluate(params), 0
         ended = "em" if found.run.converged[0] else "maxiter"
     elif has_many:
-        ascent = maximise(
-            partial(evaluate_wide, likelihood),
-            params,
-            maxiter=maxiter,
-            radius=_FIRST_RADIUS * np.sqrt(len(params)),
-            subproblem=conjugate_gradients,
-            callback=watch_newton,
-        )
-        params, evaluation = ascent.x, ascent.evaluation
-        n_newton, ended = ascent.n_iter, ascent.status
+        ascent = ascend(likelihood, params, maxiter=maxiter, callback=watch_newton)
+        params, n_newton, ended = ascent.x, ascent.n_iter, ascent.status
+        evaluation = replace(ascent.evaluation, near=None)
     else:
         params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
     order = np.argsort(-evaluation.mass, kind="stable")

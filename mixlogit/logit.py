@@ -165,7 +165,16 @@ class _Block:
         )
 
     def centre(self) -> np.ndarray:
-        """Mean attributes of each situation, (L, situations)."""
+        """Mean attributes of each situation, (L, situations); kept where situations are large."""
+        return self._find_centre() if isinstance(self.layout, _Slots) else self._kept_centre
+
+    @cached_property
+    def _kept_centre(self) -> np.ndarray:
+        """The mean attributes, held in memory."""
+        return self._find_centre()
+
+    def _find_centre(self) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), in one pass over the block."""
         mean = np.add.reduceat(self.exog, self._start[:-1], axis=0)
         mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean[self.layout.situations].T)

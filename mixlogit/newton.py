@@ -39,6 +39,7 @@ _SMALLEST_DECREMENT = 1e-22  # twice the gain that a Newton step still promises
 _IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _MOST_PRODUCTS = 1000  # of one step
 _FORCING = 0.1  # residual of a step, relative to the score: at most
+_SETTLED = 1e-16  # squared length of a score that calls for no step, in standard errors
 
 
 class Evaluation(Protocol):
@@ -161,9 +162,12 @@ def maximise(
     best_move: Subproblem[Any] = subproblem or trust_region_step
     here = function(x)
     n_iter = 0
+    ahead: Move | None = None  # from here, if it has been found already
     while True:
         noise = _ROUND_OFF * max(1.0, abs(here.value))
-        move = best_move(x, here, radius, noise)
+        move = ahead if ahead is not None and ahead.length <= radius else None
+        move = move or best_move(x, here, radius, noise)
+        ahead = None
         step, promised, is_newton = move.step, move.promised, move.is_newton
         if not promised > _SMALLEST_DECREMENT or (promised <= noise and not is_newton):
             return Ascent(x, here, n_iter, "stationary")
@@ -174,9 +178,10 @@ def maximise(
         # a gain below round-off cannot be seen, but a Newton step is known to be good while what
         # the next one promises shrinks
         is_blind = is_newton and abs(gain) <= noise
-        if not gain > noise and not (
-            is_blind and best_move(x + step, there, np.inf, noise).promised < promised
-        ):
+        if is_blind and not gain > noise:
+            ahead = best_move(x + step, there, np.inf, noise)
+        if not gain > noise and not (ahead is not None and ahead.promised < promised):
+            ahead = None
             if promised <= noise:
                 return Ascent(x, here, n_iter, "stationary")
             radius = min(radius, move.length) / 4
@@ -268,7 +273,7 @@ def conjugate_gradients(x: np.ndarray, at: Quadratic, radius: float, noise: floa
 
     Preconditioned conjugate gradients that end where they leave the region or meet a direction
     in which the function is convex. The residual of a Newton step is left as large as convergence
-    of the second order allows.
+    of the second order allows, and a score that is zero to 1e-8 standard errors calls for no step.
 
     Parameters
     ----------
@@ -291,11 +296,11 @@ def conjugate_gradients(x: np.ndarray, at: Quadratic, radius: float, noise: floa
     step, residual = np.zeros(len(x)), at.score.copy()
     direction = at.solve(residual)
     size = float(residual @ direction)
-    enough = size * min(_FORCING, np.sqrt(max(size, 0.0))) ** 2
+    enough = max(size * min(_FORCING, np.sqrt(max(size, 0.0))) ** 2, 0.1 * _SETTLED)
     # squared lengths of step and direction, and their inner product, in the metric of the region
     long, across, wide = 0.0, 0.0, size
     n_products = 0
-    is_newton = not size > 0
+    is_newton = not size > _SETTLED
     while not is_newton and n_products < _MOST_PRODUCTS:
         bent = -at.product(direction)
         n_products += 1

@@ -145,15 +145,26 @@ def definite(size, seed=0):
     return root @ root.T + np.eye(size)
 
 
-def test_a_free_step_is_newtons():
-    information, score = definite(8), vectors(1, 8)[0] * 1e-6  # the smaller, the more exact
-    for preconditioner in (None, np.linalg.inv(information + 0.1 * np.eye(8))):
-        at = quadratic(information, score, preconditioner)
-        move = conjugate_gradients(np.zeros(8), at, 1e3, 0.0)
-        newton = np.linalg.solve(information, score)
+@pytest.mark.parametrize("scale", [1e-1, 1e-2, 1e-4, 1e-6])
+def test_a_free_step_is_newtons_the_more_exactly_the_smaller_the_score(scale):
+    information, score = definite(8), vectors(1, 8)[0] * scale
+    newton = np.linalg.solve(information, score)
+    for inverse in (np.eye(8), np.linalg.inv(information + 0.1 * np.eye(8))):
+        move = conjugate_gradients(np.zeros(8), quadratic(information, score, inverse), 1e3, 0.0)
         assert move.is_newton
-        np.testing.assert_allclose(move.step, newton, atol=1e-5 * np.abs(newton).max())
-        assert move.promised == pytest.approx(0.5 * score @ newton, rel=1e-9)
+        squared = score @ inverse @ score
+        error = move.step - newton
+        # convergence of the second order, until no step is called for; the information is at
+        # least one, and at most 1.1 times the inverse of the preconditioner
+        assert error @ information @ error <= 1.1 * max(squared**2, 1e-16)
+        assert move.promised == pytest.approx(0.5 * score @ newton, abs=max(squared**2, 1e-16))
+
+
+def test_a_score_of_no_length_calls_for_no_step():
+    score = np.full(4, 1e-9)
+    move = conjugate_gradients(np.zeros(4), quadratic(definite(4), score), 1e3, 0.0)
+    assert (move.promised, move.is_newton) == (0.0, True)
+    np.testing.assert_array_equal(move.step, 0.0)
 
 
 @pytest.mark.parametrize("radius", [1e-3, 0.1, 0.5])
@@ -270,6 +281,20 @@ def test_separation_is_seen_by_products_too():
     dense = certify(likelihood, parameters, likelihood.evaluate(flat), **keywords)
     assert (wide.status, wide.message) == (dense.status, dense.message)
     assert wide.status == "separation"
+
+
+def test_a_near_point_lends_its_complete_information():
+    likelihood = electricity_model(2).likelihood()
+    flat = fitted("electricity", 2)._results._parameters.flat()
+    there = evaluate_wide(likelihood, flat)
+    near = evaluate_wide(likelihood, flat * (1 + 1e-4), there)
+    far = evaluate_wide(likelihood, flat * 1.5, there)
+    assert near.near is there
+    assert far.near is None  # the log-likelihood is lower by more than one
+    along = vectors(1, len(flat))[0]
+    np.testing.assert_array_equal(near.solve(along), there.solve(along))
+    own = evaluate_wide(likelihood, flat * 1.5)
+    np.testing.assert_array_equal(far.solve(along), own.solve(along))
 
 
 @pytest.mark.parametrize("method", ["em-newton", "newton", "em"])
