@@ -16,9 +16,19 @@ from mixlogit.logit import Sums
 from mixlogit.moments import LatentMoments
 from mixlogit.newton import maximise, solve_scaled
 
-__all__ = ["clusters", "from_moments", "in_subspace", "noise", "partitions", "pooled_logit"]
+__all__ = [
+    "clusters",
+    "from_moments",
+    "in_subspace",
+    "information_of_one",
+    "noise",
+    "partitions",
+    "pooled_logit",
+]
 
 _PARTITION_STEPS = 3
+_WIDE = 100  # attributes from which all parts share the information of the one logit
+_WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
 _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 
@@ -26,7 +36,7 @@ _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
     """Coefficients (L,) of the logit with one class."""
     one = likelihood.with_classes(1)
-    return maximise(one.evaluate, np.zeros(one.n_params)).x
+    return maximise(one.evaluate, np.zeros(one.n_params), radius=_WHOLE_STEPS).x
 
 
 def from_moments(
@@ -159,10 +169,8 @@ def _k_means(
 
 def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
     """Scores of the individuals at one logit, of unit variance if it were all there is, (N, D)."""
-    one = likelihood.with_classes(1)
     n_choices = likelihood.data.choices_per_individual
-    information = -one.evaluate(pooled).hessian / float(n_choices @ likelihood.weight)
-    value, vector = np.linalg.eigh(information)
+    value, vector = np.linalg.eigh(information_of_one(likelihood, pooled))
     keep = value > 1e-10 * value[-1]
     whiten = vector[:, keep] / np.sqrt(value[keep])
     z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
@@ -178,6 +186,12 @@ def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.nd
         collect=collect,
     )
     return z
+
+
+def information_of_one(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
+    """Information of one choice under one logit, the mean of all, (L, L)."""
+    n_choices = float(likelihood.data.choices_per_individual @ likelihood.weight)
+    return -likelihood.with_classes(1).evaluate(pooled).hessian / n_choices
 
 
 def _logits_of_parts(
@@ -196,9 +210,17 @@ def _logits_of_parts(
         own = parts[:, None, individuals] == classes  # (n, K, individuals)
         return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1), ()
 
+    is_wide = len(pooled) >= _WIDE
+    shared = information_of_one(likelihood, pooled) if n and is_wide else np.zeros((0, 0))
+    amount = likelihood.data.choices_per_individual * likelihood.weight
     for _ in range(_PARTITION_STEPS if n else 0):
-        sweep = likelihood.table.sweep(beta, weigh)
-        step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
+        sweep = likelihood.table.sweep(beta, weigh, curvature=not is_wide)
+        if is_wide:
+            mass = np.array([np.bincount(part, amount, n_classes) for part in parts]).reshape(-1, 1)
+            step = solve_scaled(shared, np.eye(len(pooled)), ridge=1e-6) @ sweep.gradient.T
+            step = step.T / np.maximum(mass, np.finfo(float).tiny)
+        else:
+            step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
         length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
         beta = beta + step / np.maximum(length, 1.0)
     return beta.reshape(n, n_classes, len(pooled))

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.linalg
 
 from mixlogit.constraints import Constraints
+from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.logit import Sums
-from mixlogit.newton import diagonal_unit
+from mixlogit.newton import diagonal_unit, whitener
 
 __all__ = ["Certificate", "certify"]
 
@@ -30,8 +31,6 @@ _LEAST_SURPRISES = 1e-2
 # Merged classes are found to about the square root of round-off. Rates of EM of 1 − 1e-6 are slow
 # but real.
 _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the complete one
-# Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
-_IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _LEADING = 0.3  # loadings worth naming, relative to the largest
 _LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
 _LISTED = 6  # coefficients that a message names
@@ -86,7 +85,7 @@ class Certificate:
 def certify(
     likelihood: MixtureLikelihood,
     parameters: Parameters,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     *,
     ended: str,
     n_finished: int,
@@ -98,8 +97,8 @@ def certify(
     ----------
     likelihood : MixtureLikelihood
     parameters : Parameters
-    at : Evaluation
-        The log-likelihood there.
+    at : Evaluation or WideEvaluation
+        The log-likelihood there; the latter only without constraints.
     ended : {"stationary", "maxiter", "em", "interrupted"}
         Why the iterations ended; "em" when EM converged and no Newton steps were asked for.
     n_finished, n_agree : int
@@ -115,16 +114,10 @@ def certify(
     total = float(likelihood.weight.sum())
     unit = _units(likelihood)
     diverging = _diverging(likelihood, parameters, at, unit, face)
-    at, unit = at.under(face), face.reduced(unit)
-    information = -at.hessian
+    unit = face.reduced(unit)
+    at = at if isinstance(at, WideEvaluation) else at.under(face)
     scaled_score = np.abs(at.score) * unit / total
-    rate, least, direction = _missing_information(information, at.complete_information, unit)
-    unit = diagonal_unit(information)
-    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
-    decrement = float("nan")
-    if value[0] > len(value) * np.finfo(float).eps * value[-1]:
-        slope = vector.T @ (unit * at.score)
-        decrement = 0.5 * float((slope / value) @ slope)
+    found = at.spectrum() if isinstance(at, WideEvaluation) else _spectrum(at, unit)
     status, message = _judge(
         likelihood,
         at,
@@ -132,20 +125,20 @@ def certify(
         is_small=bool(
             scaled_score.max(initial=0.0) < _SMALL_SCORE
             and pull[is_held].max(initial=0.0) < _SMALL_SCORE * total
-            and not decrement > _SMALL_GAIN * max(1.0, abs(at.value))
+            and not found.decrement > _SMALL_GAIN * max(1.0, abs(at.value))
         ),
         diverging=diverging,
-        least=least,
-        leading=_leading(direction, names),
+        least=found.least,
+        leading=_leading(found.direction, names),
     )
     return Certificate(
         status=status,
         message=message,
         score_norm=float(np.abs(at.score).max(initial=0.0)) / total,
-        decrement=decrement,
-        smallest_eigenvalue=float(np.linalg.eigvalsh(information)[0]),
-        condition_number=float(value[-1] / value[0]) if value[0] > 0 else float("inf"),
-        em_rate=float("nan") if diverging else rate,
+        decrement=found.decrement,
+        smallest_eigenvalue=found.smallest,
+        condition_number=found.condition_number,
+        em_rate=float("nan") if diverging else found.em_rate,
         n_finished=n_finished,
         n_agree=n_agree,
         diverging=tuple(diverging),
@@ -154,7 +147,7 @@ def certify(
 
 def _judge(
     likelihood: MixtureLikelihood,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     *,
     ended: str,
     is_small: bool,
@@ -219,20 +212,28 @@ def _judge(
 def _diverging(
     likelihood: MixtureLikelihood,
     parameters: Parameters,
-    at: Evaluation,
+    at: Evaluation | WideEvaluation,
     unit: np.ndarray,
     face: Constraints,
 ) -> dict[str, float]:
     """Names and values of coefficients that have outgrown their information."""
     params, names = parameters.flat(), likelihood.param_names
-    unit, information = face.reduced(unit), face.quadratic(at.complete_information)
+    unit = face.reduced(unit)
+    if isinstance(at, WideEvaluation):
+        information_of = at.complete_information
+    else:
+        whole = face.quadratic(at.complete_information)
+
+        def information_of(block: np.ndarray) -> np.ndarray:
+            return whole[np.ix_(block, block)]
+
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     is_lost = np.zeros(len(unit), dtype=bool)
     for block, reference, size in _blocks(likelihood, parameters, at, face):
         phi = face.reduced(params)[block]
         part = _lost_part(
             phi,
-            information[np.ix_(block, block)] / mean_weight,
+            information_of(block) / mean_weight,
             reference / mean_weight,
             size / mean_weight,
             unit[block],
@@ -244,7 +245,10 @@ def _diverging(
 
 
 def _blocks(
-    likelihood: MixtureLikelihood, parameters: Parameters, at: Evaluation, face: Constraints
+    likelihood: MixtureLikelihood,
+    parameters: Parameters,
+    at: Evaluation | WideEvaluation,
+    face: Constraints,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
     """Free parameters, their information at equal probabilities, and choices in all."""
     data, weight = likelihood.data, likelihood.weight
@@ -306,7 +310,7 @@ def _lost_part(
     ndarray, shape (D,)
         Size of the diverging part, in these units; zeros if none diverges.
     """
-    whiten, _ = _whitener(equal, unit)
+    whiten, _ = whitener(equal, unit)
     remains, direction = np.linalg.eigh(whiten.T @ information @ whiten)
     whiten = whiten @ direction
     reach = whiten.T @ equal @ coefficient
@@ -314,24 +318,37 @@ def _lost_part(
     return np.abs(whiten[:, is_lost] @ reach[is_lost]) / unit
 
 
+def _spectrum(at: Evaluation, unit: np.ndarray) -> Spectrum:
+    """Eigenvalues of the information, from the Hessian."""
+    information = -at.hessian
+    rate, least, direction = _missing_information(information, at.complete_information, unit)
+    unit = diagonal_unit(information)
+    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
+    decrement = float("nan")
+    if value[0] > len(value) * np.finfo(float).eps * value[-1]:
+        slope = vector.T @ (unit * at.score)
+        decrement = 0.5 * float((slope / value) @ slope)
+    return Spectrum(
+        em_rate=rate,
+        least=least,
+        direction=direction,
+        decrement=decrement,
+        smallest=float(np.linalg.eigvalsh(information)[0]),
+        condition_number=float(value[-1] / value[0]) if value[0] > 0 else float("inf"),
+    )
+
+
 def _missing_information(
     information: np.ndarray, complete: np.ndarray, unit: np.ndarray
 ) -> tuple[float, float, np.ndarray]:
     """EM rate, least relative information, and the direction of the latter."""
-    whiten, null = _whitener(complete, unit)
+    whiten, null = whitener(complete, unit)
     if not whiten.shape[1]:
         return float("nan"), 0.0, null[:, 0]
     left, direction = np.linalg.eigh(whiten.T @ information @ whiten)
     if null.shape[1] and left[0] > -_POSITIVE:  # no information even if classes were observed
         return float(1 - left[0]), 0.0, null[:, 0]
     return float(1 - left[0]), float(left[0]), (whiten @ direction[:, 0]) / unit
-
-
-def _whitener(matrix: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Directions in which a matrix is one, and, in units, those in which it has nothing."""
-    value, vector = np.linalg.eigh(matrix * np.outer(unit, unit))
-    keep = value > _IDENTIFIED * value.max(initial=0.0)
-    return unit[:, None] * vector[:, keep] / np.sqrt(value[keep]), vector[:, ~keep]
 
 
 def _leading(direction: np.ndarray, names: list[str]) -> str:

@@ -550,6 +550,8 @@ def _check_collinear(
     scale = np.sqrt(variation)
     correlation = gram / np.outer(scale, scale)
     noise = rounding**2 * square / variation  # of each column, of its own variation
+    if _is_regular(correlation, noise):
+        return
     kept: list[int] = []
     for i in range(len(names)):
         known = correlation[np.ix_(kept, kept)]
@@ -564,3 +566,18 @@ def _check_collinear(
             f"{kind.capitalize()} {names[i]!r} is a linear combination of {', '.join(parts)}"
             f"{where}, so their coefficients are not identified. Drop one of these columns."
         )
+
+
+def _is_regular(correlation: np.ndarray, noise: np.ndarray) -> bool:
+    """Whether no column (n, n) is a linear combination of those before it, beyond doubt.
+
+    The squared diagonal of Cholesky's factor is what is left of each column. Squared loads on
+    columns before it add up to less than the trace of the inverse.
+    """
+    try:
+        factor = np.linalg.cholesky(correlation)
+        trace = (np.linalg.inv(factor) ** 2).sum()
+    except np.linalg.LinAlgError:
+        return False
+    tolerance = _COLLINEAR_TOLERANCE + 4 * noise.max(initial=0.0) * (1 + trace)
+    return bool((np.diag(factor) ** 2).min(initial=1.0) > 10 * tolerance)

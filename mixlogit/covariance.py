@@ -1,10 +1,12 @@
 """Covariance matrices of the estimates: arrays in, a matrix out.
 
-Rows of scores are individuals, never rows of the attribute table.
+Rows of scores are individuals, never rows of the attribute table. Where there are many parameters,
+scores come some individuals at a time, and are never held all at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,9 @@ __all__ = [
 
 _LOADING = 1e-6  # a part in a null direction that is not round-off
 
-COV_TYPES = ("nonrobust", "opg", "robust", "cluster")
+COV_TYPES = ("nonrobust", "opg", "robust", "cluster", "none")
+
+Scores = np.ndarray | Iterable[tuple[slice, np.ndarray]]
 
 
 def information_inverse(information: np.ndarray) -> np.ndarray:
@@ -81,19 +85,31 @@ def _sandwich(bread: np.ndarray, meat: np.ndarray) -> np.ndarray:
     return out
 
 
-def _outer_products(scores: np.ndarray, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
+def _pieces(scores: Scores) -> Iterable[tuple[slice, np.ndarray]]:
+    """Some individuals and their scores at a time."""
+    return [(slice(None), scores)] if isinstance(scores, np.ndarray) else scores
+
+
+def _outer_products(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """Sum over individuals of the products of their weighted scores, (D, D)."""
-    weighted = scores * weights[:, None]
-    return (weighted * frequency[:, None]).T @ weighted
+    root = weights * np.sqrt(frequency)
+    total = None
+    for individuals, piece in _pieces(scores):
+        weighted = piece * root[individuals, None]
+        if total is None:
+            total = np.zeros(2 * (piece.shape[1],))
+        total += weighted.T @ weighted
+    assert total is not None
+    return total
 
 
-def opg(scores: np.ndarray, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
+def opg(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
     """Inverse of the outer product of the scores of individuals (Berndt et al. 1974).
 
     Parameters
     ----------
-    scores : ndarray, shape (N, D)
-        Scores of distinct individuals, not weighted.
+    scores : ndarray, shape (N, D), or iterable of slice and ndarray
+        Scores of distinct individuals, not weighted; all, or some at a time with their place.
     weights : ndarray, shape (N,)
         Sampling weights.
     frequency : ndarray, shape (N,)
@@ -107,7 +123,7 @@ def opg(scores: np.ndarray, weights: np.ndarray, frequency: np.ndarray) -> np.nd
 
 
 def robust(
-    hessian: np.ndarray, scores: np.ndarray, weights: np.ndarray, frequency: np.ndarray
+    hessian: np.ndarray, scores: Scores, weights: np.ndarray, frequency: np.ndarray
 ) -> np.ndarray:
     """Sandwich A^−1 B A^−1 with individuals as the units, without a small-sample factor.
 
@@ -126,7 +142,7 @@ def robust(
 
 def cluster(
     hessian: np.ndarray,
-    scores: np.ndarray,
+    scores: Scores,
     weights: np.ndarray,
     frequency: np.ndarray,
     groups: Any,
@@ -146,9 +162,9 @@ def cluster(
     ndarray, shape (D, D)
     """
     codes, labels = pd.factorize(pd.Series(groups).reset_index(drop=True))
-    if len(codes) != len(scores):
+    if len(codes) != len(weights):
         raise ArgumentError(
-            f"groups has {len(codes):,} entries, but there are {len(scores):,} individuals. Give "
+            f"groups has {len(codes):,} entries, but there are {len(weights):,} individuals. Give "
             "one group per individual, in the order of result.posterior."
         )
     if (codes < 0).any():
@@ -161,16 +177,18 @@ def cluster(
             "groups has a single cluster; clustered errors need at least two, and many to be "
             "trusted."
         )
-    sums = np.zeros((len(labels), scores.shape[1]))
-    np.add.at(sums, codes, scores * (weights * frequency)[:, None])
+    sums = np.zeros((len(labels), len(hessian)))
+    for individuals, piece in _pieces(scores):
+        weighted = piece * (weights * frequency)[individuals, None]
+        np.add.at(sums, codes[individuals], weighted)
     factor = len(labels) / (len(labels) - 1)
     return _sandwich(nonrobust(hessian), factor * (sums.T @ sums))
 
 
 def covariance(
     cov_type: str,
-    hessian: np.ndarray,
-    scores: Any,
+    hessian: Callable[[], np.ndarray],
+    scores: Callable[[], Scores],
     weights: np.ndarray,
     frequency: np.ndarray,
     **keywords: Any,
@@ -179,10 +197,11 @@ def covariance(
 
     Parameters
     ----------
-    cov_type : {"nonrobust", "opg", "robust", "cluster"}
-    hessian : ndarray, shape (D, D)
+    cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
+    hessian : callable
+        Returns the Hessian (D, D); called only when it is needed.
     scores : callable
-        Returns the scores (N, D); called only when they are needed.
+        Returns the scores as for `opg`; called only when they are needed.
     weights, frequency : ndarray, shape (N,)
     **keywords
         ``groups`` for "cluster".
@@ -190,6 +209,7 @@ def covariance(
     Returns
     -------
     ndarray, shape (D, D)
+        For "none" a single nan, which broadcasts to that.
 
     Raises
     ------
@@ -203,10 +223,12 @@ def covariance(
         takes = "groups, one per individual" if expected else "no keywords"
         given = ", ".join(sorted(keywords)) or "nothing"
         raise ArgumentError(f"cov_type={cov_type!r} takes {takes}; it was given {given}.")
+    if cov_type == "none":
+        return np.full((1, 1), np.nan)
     if cov_type == "nonrobust":
-        return nonrobust(hessian)
+        return nonrobust(hessian())
     if cov_type == "opg":
         return opg(scores(), weights, frequency)
     if cov_type == "robust":
-        return robust(hessian, scores(), weights, frequency)
-    return cluster(hessian, scores(), weights, frequency, keywords["groups"])
+        return robust(hessian(), scores(), weights, frequency)
+    return cluster(hessian(), scores(), weights, frequency, keywords["groups"])

@@ -19,15 +19,25 @@ from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.newton import solve_scaled
 
-__all__ = ["Climb", "MStep", "NewtonStep", "Run", "WhitenedStep", "expectation_maximisation"]
+__all__ = [
+    "Climb",
+    "MStep",
+    "NewtonStep",
+    "Run",
+    "WhitenedStep",
+    "WideStep",
+    "expectation_maximisation",
+]
 
 _Record = TypeVar("_Record", Parameters, Expectation)
 
 _ROUND_OFF = 1e-12  # relative error of a log-likelihood
 _MAX_HALVINGS = 40
 _LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iteration
+_MANY, _LONGEST_TOGETHER = 48, 2.0  # the same from so many attributes: all of them together
 _MEMORY = 5  # earlier iterations that an extrapolation combines
 _STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
+_COPIES = 4  # of the information of a stack, while its mixtures choose between two points
 _PARALLEL = 1e-3  # squared sine between moves below which they are one direction
 _DAMPING = 1e-10  # relative ridge on earlier iterations, which become parallel
 _LEAST_PROMISE = 0.5  # of the gain a plain step promises: what an extrapolation has to bring
@@ -48,6 +58,28 @@ class MStep(Protocol):
     def step(self, likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
         """Move the tastes of a stack, (G, K, L)."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class WideStep:
+    """Newton's step where there is room for the information of every class, else the whitened one.
+
+    Parameters
+    ----------
+    newton : NewtonStep
+    whitened : WhitenedStep
+    room : float
+        Bytes for the information of a stack, (G, K, L, L), and what copies EM makes of it.
+    """
+
+    newton: NewtonStep
+    whitened: WhitenedStep
+    room: float
+
+    def for_stack(self, beta: np.ndarray) -> MStep:
+        """Choose the step of a stack of tastes, (G, K, L)."""
+        fits = _COPIES * beta.nbytes * beta.shape[-1] <= self.room
+        return self.newton if fits else self.whitened
 
 
 @dataclass(frozen=True)
@@ -217,7 +249,7 @@ def expectation_maximisation(
     *,
     maxiter: int,
     tol: float,
-    m_step: MStep | None = None,
+    m_step: MStep | WideStep | None = None,
     accelerate: bool = True,
     floor: float | None = None,
     callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None,
@@ -232,7 +264,7 @@ def expectation_maximisation(
     maxiter : int
     tol : float
         Stop when extrapolation promises less than this gain in log-likelihood; 0 never stops.
-    m_step : MStep, optional
+    m_step : MStep or WideStep, optional
         `NewtonStep` if None.
     accelerate : bool
         Whether to extrapolate.
@@ -258,6 +290,8 @@ def expectation_maximisation(
     Henderson and R. Varadhan (2019), Damped Anderson acceleration with restarts and monotonicity
     control for accelerating EM.
     """
+    if isinstance(m_step, WideStep):
+        m_step = m_step.for_stack(parameters.beta)
     m_step = m_step or NewtonStep()
     n_mixtures = len(parameters.beta)
     if not n_mixtures:
@@ -325,7 +359,8 @@ def expectation_maximisation(
         is_leap = np.zeros(len(active), dtype=bool)
         if accelerate:
             is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
-            leap = _no_longer_than_allowed(history.extrapolated(metric))
+            leap = history.extrapolated(metric)
+            leap = _no_longer_than_allowed(leap, likelihood.data.n_attributes)
             is_leap &= _keeps_signs(likelihood, history.x + leap)
             step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
@@ -347,7 +382,7 @@ class Climb:
     Parameters
     ----------
     likelihood : MixtureLikelihood
-    m_step : MStep
+    m_step : MStep or WideStep
     maxiter, tol : int, float
         For those that are run to the end.
     callback : callable, optional
@@ -355,7 +390,7 @@ class Climb:
     """
 
     likelihood: MixtureLikelihood
-    m_step: MStep
+    m_step: MStep | WideStep
     maxiter: int
     tol: float
     callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None
@@ -402,7 +437,8 @@ def _plain_step(
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
     logits = gamma - here.gamma
     if likelihood.constraints.is_none:
-        tastes = _no_longer_than_allowed(m_step.step(likelihood, at) * likelihood.data.exog_scale)
+        tastes = m_step.step(likelihood, at) * likelihood.data.exog_scale
+        tastes = _no_longer_than_allowed(tastes, likelihood.data.n_attributes)
     else:
         tastes, logits = _constrained_step(likelihood, here, at, logits)
     promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
@@ -451,10 +487,17 @@ def _from_coordinates(likelihood: MixtureLikelihood, x: np.ndarray) -> Parameter
     return Parameters(parameters.beta / likelihood.data.exog_scale, parameters.gamma)
 
 
-def _no_longer_than_allowed(step: np.ndarray) -> np.ndarray:
-    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units."""
-    length = np.abs(step).max(axis=-1, keepdims=True)
-    return step * np.minimum(1.0, _LONGEST_STEP / np.maximum(length, _LONGEST_STEP))
+def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
+    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units.
+
+    Of few attributes each may change its utils as far as that; of many, which add up, all
+    together.
+    """
+    if n_attributes < _MANY:
+        length, longest = np.abs(step).max(axis=-1, keepdims=True), _LONGEST_STEP
+    else:
+        length, longest = np.linalg.norm(step, axis=-1, keepdims=True), _LONGEST_TOGETHER
+    return step * np.minimum(1.0, longest / np.maximum(length, longest))
 
 
 def _metric(likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
+from mixlogit.curvature import Point, WideEvaluation, ascend, evaluate_wide
 from mixlogit.em import Climb, Run
 from mixlogit.errors import ArgumentError
 from mixlogit.incumbent import Incumbent
@@ -25,6 +26,7 @@ __all__ = ["METHODS", "Fit", "State", "estimate"]
 METHODS = ("em-newton", "em", "newton")
 _HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
+_MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"
 
 
@@ -61,8 +63,9 @@ class Fit:
     ----------
     parameters : Parameters
         Classes in order of their share, largest first, unless constraints name them.
-    evaluation : Evaluation
-        Log-likelihood and derivatives there.
+    evaluation : Evaluation or Point
+        Log-likelihood and derivatives there; the latter, without the Hessian, where there are many
+        parameters and no standard errors are wanted.
     certificate : Certificate
     starts : DataFrame
         One row per finished start.
@@ -78,7 +81,7 @@ class Fit:
     """
 
     parameters: Parameters
-    evaluation: Evaluation
+    evaluation: Evaluation | Point
     certificate: Certificate
     starts: pd.DataFrame
     n_em_iter: int
@@ -102,6 +105,7 @@ def estimate(
     rng: np.random.Generator,
     callback: Callable[[State], None] | None,
     keeps_best: bool = False,
+    hessian: bool = True,
 ) -> Fit:
     """Estimate a mixture.
 
@@ -124,6 +128,8 @@ def estimate(
     keeps_best : bool
         Whether an interruption from the keyboard ends the estimation at the best mixture so far;
         before there is one it is passed on all the same.
+    hessian : bool
+        Whether the Hessian is wanted at the end, however many parameters there are.
 
     Returns
     -------
@@ -149,7 +155,7 @@ def estimate(
         is_whole = kept.see(value, mass, here)
         watch("em", float(value[leader]) if is_whole else -np.inf, mass[leader], len(value))
 
-    def watch_newton(iteration: int, at: Evaluation, params: np.ndarray) -> None:
+    def watch_newton(iteration: int, at: Evaluation | WideEvaluation, params: np.ndarray) -> None:
         kept.n_newton_iter += 1
         is_inside = bool(likelihood.constraints.is_inside(params))
         if is_inside:
@@ -175,35 +181,55 @@ def estimate(
             )
         params = found.run.parameters[0].flat()
         if method == "em":
-            evaluation, n_newton = likelihood.evaluate(params), 0
+            evaluation, n_newton = _evaluate(likelihood, params), 0
             ended = "em" if found.run.converged[0] else "maxiter"
+        elif _has_many(likelihood):
+            ascent = ascend(likelihood, params, maxiter=maxiter, callback=watch_newton)
+            params, n_newton, ended = ascent.x, ascent.n_iter, ascent.status
+            evaluation = replace(ascent.evaluation, near=None)
         else:
             params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
-        return _finished(likelihood, found, params, evaluation, n_newton, ended)
+        return _finished(likelihood, found, params, evaluation, n_newton, ended, hessian)
     except KeyboardInterrupt:
         mixture = kept.mixture() if keeps_best else None
         if mixture is None:
             raise
     params = _largest_first(likelihood, mixture).flat()
-    evaluation = likelihood.evaluate(params)
+    evaluation = _evaluate(likelihood, params)
     if found is None:
         run = kept.run(mixture, evaluation.value)
         found = Search(run, ("interrupted",), kept.n_most, round(kept.work))
-    return _finished(likelihood, found, params, evaluation, kept.n_newton_iter, "interrupted")
+    n_newton = kept.n_newton_iter
+    return _finished(likelihood, found, params, evaluation, n_newton, "interrupted", hessian)
+
+
+def _has_many(likelihood: MixtureLikelihood) -> bool:
+    """Whether there are so many parameters that steps take products with the Hessian."""
+    return likelihood.constraints.is_none and likelihood.n_params >= _MANY
+
+
+def _evaluate(likelihood: MixtureLikelihood, params: np.ndarray) -> Evaluation | WideEvaluation:
+    """The log-likelihood with its Hessian, or with products where there are many parameters."""
+    if _has_many(likelihood):
+        return evaluate_wide(likelihood, params)
+    return likelihood.evaluate(params)
 
 
 def _finished(
     likelihood: MixtureLikelihood,
     found: Search,
     params: np.ndarray,
-    evaluation: Evaluation,
+    evaluation: Evaluation | WideEvaluation,
     n_newton: int,
     ended: str,
+    hessian: bool,
 ) -> Fit:
     """Put the classes in order, and certify where the estimation ended."""
     parameters = _largest_first(likelihood, likelihood.unpack(params))
-    if not np.array_equal(parameters.flat(), params):
+    if hessian and isinstance(evaluation, WideEvaluation):
         evaluation = likelihood.evaluate(parameters.flat())
+    elif not np.array_equal(parameters.flat(), params):
+        evaluation = _evaluate(likelihood, parameters.flat())
     starts = found.table(likelihood, evaluation.value)
     # the last steps of the best are Newton's, where there was time for them
     is_finished = starts["finished"] | (starts["is_best"] & (ended != "interrupted"))
@@ -221,7 +247,7 @@ def _finished(
     )
     return Fit(
         parameters=parameters,
-        evaluation=evaluation,
+        evaluation=evaluation.point() if isinstance(evaluation, WideEvaluation) else evaluation,
         certificate=certificate,
         starts=starts,
         n_em_iter=int(found.run.n_iter[0]),

@@ -7,7 +7,7 @@ complete score, given the choices of an individual.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -414,6 +414,11 @@ class MixtureLikelihood:
         place = np.arange(self.n_classes * n_complete).reshape(self.n_classes, n_complete)
         return Parameters(place[:, :n_attributes], place[1:, n_attributes:]).flat()
 
+    @staticmethod
+    def posterior_of(log_f: np.ndarray, log_prior: np.ndarray) -> np.ndarray:
+        """Posterior class probabilities (..., K, n) from log-probabilities of choices."""
+        return _posterior(log_f, log_prior)[1]
+
     def posterior(self, parameters: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """Log-likelihood of each individual (N,) and its posterior class probabilities (N, K)."""
         log_f = self.table.log_likelihoods(parameters.beta)
@@ -444,27 +449,22 @@ class MixtureLikelihood:
 
     def individual_scores(self, parameters: Parameters) -> np.ndarray:
         """Scores of the individuals, (N, D), each counted once and not weighted."""
-        beta, gamma = parameters.beta, parameters.gamma
-        n_tastes, z = beta.size, self.membership.z
         out = np.empty((self.data.n_distinct, self.n_params))
-        log_prior_of = self._log_prior(gamma)
-        posterior = np.empty((self.n_classes, self.data.n_distinct))
-
-        def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
-            log_prior = log_prior_of(individuals)
-            own = posterior[:, individuals] = _posterior(log_f, log_prior)[1]
-            surprise = (own - np.exp(log_prior))[1:]  # (K − 1, n)
-            gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
-            out[individuals, n_tastes:] = gate.reshape(len(gate), gamma.size)
-            return own, ()
-
-        def collect(score: np.ndarray, individuals: slice) -> Sums:
-            weighted = posterior[:, None, individuals] * score  # (K, L, n)
-            out[individuals, :n_tastes] = weighted.reshape(n_tastes, -1).T
-            return ()
-
-        self.table.sweep(beta, weigh, curvature=False, collect=collect)
+        for individuals, observed in self.score_blocks(parameters):
+            out[individuals] = observed
         return out
+
+    def score_blocks(self, parameters: Parameters) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield some individuals and their scores (n, D), as in `individual_scores`."""
+        beta, gamma = parameters.beta, parameters.gamma
+        z, log_prior_of = self.membership.z, self._log_prior(gamma)
+        for individuals, log_f, score in self.table.scores(beta):
+            log_prior = log_prior_of(individuals)
+            posterior = _posterior(log_f, log_prior)[1]
+            surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
+            gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
+            tastes = (score * posterior[:, None]).reshape(beta.size, -1).T
+            yield individuals, np.hstack([tastes, gate.reshape(len(gate), gamma.size)])
 
 
 def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -49,8 +49,17 @@ _MANY_ATTRIBUTES = 48  # from which products of pairs of attributes are no longe
 
 Sums = tuple[np.ndarray, ...]
 Weigh = Callable[[np.ndarray, slice], tuple[np.ndarray, Sums]]
+WeighSlopes = Callable[[np.ndarray, np.ndarray, slice], tuple[np.ndarray, np.ndarray, Sums]]
 Collect = Callable[[np.ndarray, slice], Sums]
 _T = TypeVar("_T")
+
+
+class _Layout(Protocol):
+    """How rows are arranged by situation."""
+
+    def combine(self, ufunc: np.ufunc, v: np.ndarray, value: np.ndarray) -> np.ndarray:
+        """Apply a ufunc to rows and the value of their situation, in place."""
+        ...
 
 
 class _Slots:
@@ -172,6 +181,8 @@ class _Runs:
 class _Block(ABC):
     """Some individuals, all their situations, and the rows of those."""
 
+    _layout: _Layout
+
     def __init__(
         self, data: ChoiceData, individuals: slice, situations: slice, order: np.ndarray
     ) -> None:
@@ -222,12 +233,51 @@ class _Block(ABC):
         """Gradient (M, L), curvature (M, L, L) or (M, 0, 0), and the sums of the caller."""
 
     @abstractmethod
+    def directional(self, beta: np.ndarray, along: np.ndarray, weigh: WeighSlopes) -> Sums:
+        """Derivatives (n, M, L) of weighted scores along directions, and the caller's sums."""
+
+    @abstractmethod
     def means(self, beta: np.ndarray) -> np.ndarray:
         """Mean attributes of each situation under one logit (L,), in their units: (S, L)."""
 
     @abstractmethod
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         """Yield the rows under one logit (L,), given the weights of the individuals."""
+
+    @abstractmethod
+    def _chosen(self, which: slice) -> np.ndarray:
+        """Attributes of the rows of some entries, from the origin of the block: (L, e)."""
+
+    @abstractmethod
+    def _expect(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log-likelihoods (M, individuals), and means (M, L, situations) from that origin."""
+
+    def _change_of_expected(
+        self,
+        prob: np.ndarray,
+        move: np.ndarray,
+        mean: np.ndarray,
+        weight: np.ndarray,
+        change: np.ndarray,
+    ) -> np.ndarray:
+        """What expected choices of each row change by, (n * M, rows), in place of ``move``.
+
+        Parameters
+        ----------
+        prob : ndarray, shape (M, rows)
+        move : ndarray, shape (n, M, rows)
+            What utilities change by.
+        mean : ndarray, shape (n, M, situations)
+            The same, expected.
+        weight, change : ndarray, shape (M, individuals) and (n * M, individuals)
+            Weights, and what they change by.
+        """
+        layout = self._layout
+        layout.combine(np.subtract, move, mean)
+        layout.combine(np.multiply, move, self.situation_mass(weight))
+        layout.combine(np.add, move, self.situation_mass(change).reshape(mean.shape))
+        move *= prob
+        return move.reshape(-1, move.shape[-1])
 
     def _by_individual(self, v: np.ndarray) -> np.ndarray:
         """Sum entries, as often as they occur: (..., entries) -> (..., individuals)."""
@@ -263,23 +313,27 @@ class _Block(ABC):
         out[:, place] = amount
         return out
 
-    def _collect(
-        self, chosen: Callable[[slice], np.ndarray], mean: np.ndarray, collect: Collect
-    ) -> Sums:
-        """Give scores to the caller, some individuals at a time, and add up what it returns.
+    def scores(self, beta: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Yield some individuals, their log-likelihoods (M, n) and scores (M, L, n)."""
+        log_f, mean = self._expect(beta)
+        first = self.individuals.start
+        for individuals, score in self._scores(mean):
+            own = slice(individuals.start - first, individuals.stop - first)
+            yield individuals, log_f[:, own], score
 
-        ``chosen`` gives the attributes (L, e) of the rows of some entries, and ``mean``
-        (M, L, situations) what was expected, both from the same origin.
-        """
-        parts = []
+    def _scores(self, mean: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield some individuals and their scores (M, L, n), given the means (M, L, situations)."""
         for which, individuals, start in self._some_entries(_MAX_ROWS // len(mean)):
-            score = chosen(which) - mean.take(self.entry_situation[which], axis=2)
+            score = self._chosen(which) - mean.take(self.entry_situation[which], axis=2)
             if not self.is_once:
                 score *= self.entry_count[which]
             if len(start) < score.shape[2]:
                 score = np.add.reduceat(score, start, axis=2)
-            parts.append(collect(score, individuals))
-        return _add_up(parts)
+            yield individuals, score
+
+    def _collect(self, mean: np.ndarray, collect: Collect) -> Sums:
+        """Give scores to the caller, some individuals at a time, and add up what it returns."""
+        return _add_up(collect(score, individuals) for individuals, score in self._scores(mean))
 
     def _some_entries(self, step: int) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Yield about so many entries of whole individuals: which, whose, and where they begin."""
@@ -303,6 +357,8 @@ class _Block(ABC):
 
 class _SmallSets(_Block):
     """A block of small choice sets: their rows fit the cache."""
+
+    _layout: _Slots
 
     def __init__(
         self,
@@ -341,7 +397,6 @@ class _SmallSets(_Block):
         return self._kept if self._is_kept else self._layout.lay_out(self.read())
 
     def _chosen(self, which: slice) -> np.ndarray:
-        """Attributes of the rows of some entries, against the first alternative: (L, e)."""
         row = self.entry_row[which]
         first = self._start[self._order[self.entry_situation[which]]]
         exog = self.read()
@@ -370,14 +425,19 @@ class _SmallSets(_Block):
                 log_total = np.log(total).take(self.entry_situation, axis=1)
                 return odds, total, beta @ chosen - self._by_individual(log_total), chosen
             peak = layout.reduce(np.maximum, odds, 0.0)
-            log_p = np.zeros((len(beta), len(self._entry_place)))
-            is_later = self._entry_place >= 0
-            log_p[:, is_later] = odds[:, self._entry_place[is_later]]
+            log_p = self._of_chosen(odds)
             layout.combine(np.subtract, odds, peak)
             total = layout.reduce(np.add, np.exp(odds, out=odds), 0.0) + np.exp(-peak)
             log_p -= peak[:, self.entry_situation]
             log_p -= np.log(total)[:, self.entry_situation]
             return odds, total, self._by_individual(log_p), None
+
+    def _of_chosen(self, v: np.ndarray) -> np.ndarray:
+        """Values (M, rows) of the rows of all entries, zero for first alternatives: (M, e)."""
+        out = np.zeros((len(v), len(self._entry_place)))
+        is_later = self._entry_place >= 0
+        out[:, is_later] = v[:, self._entry_place[is_later]]
+        return out
 
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
         return self._choose(beta, self._laid_out())[2]
@@ -392,10 +452,8 @@ class _SmallSets(_Block):
         expected = layout.combine(np.multiply, odds, np.divide(mass, total, out=total))
         information = np.zeros((len(beta), 0, 0))
         wants_moments = curvature or collect is not None
-        if chosen is None:
-            gradient = (self._mass_of_later(weight) - expected) @ exog.T
-        elif not wants_moments:
-            gradient = weight @ chosen.T - expected @ exog.T
+        if chosen is None or not wants_moments:
+            gradient = self._gradient(weight, expected, exog, chosen)
         if not wants_moments:
             return gradient, information, *sums
         moment, information = self._moments(expected, exog, curvature)
@@ -404,10 +462,34 @@ class _SmallSets(_Block):
         # without mass there is no moment either, and the mean does not matter
         mean = moment / np.maximum(mass, np.finfo(float).tiny)[:, None]
         if collect is not None:
-            sums += self._collect(self._chosen, mean, collect)
+            sums += self._collect(mean, collect)
         if curvature:
             information -= moment @ mean.swapaxes(1, 2)
         return gradient, information, *sums
+
+    def directional(self, beta: np.ndarray, along: np.ndarray, weigh: WeighSlopes) -> Sums:
+        exog, layout = self._laid_out(), self._layout
+        odds, total, log_f, chosen = self._choose(beta, exog)
+        prob = layout.combine(np.divide, odds, total)
+        flat = along.reshape(-1, along.shape[-1])
+        move = flat @ exog  # of each utility, against the first: (n * M, rows)
+        slope = self._of_chosen(move).reshape(*along.shape[:2], -1)
+        move = move.reshape(*along.shape[:2], -1)
+        mean = layout.reduce(np.add, move * prob, 0.0)
+        slope -= mean.take(self.entry_situation, axis=-1)
+        weight, change, sums = weigh(log_f, self._by_individual(slope), self.individuals)
+        change = change.reshape(len(flat), -1)
+        moved = self._change_of_expected(prob, move, mean, weight, change)
+        gradient = self._gradient(change, moved, exog, chosen)
+        return gradient.reshape(along.shape), *sums
+
+    def _gradient(
+        self, weight: np.ndarray, expected: np.ndarray, exog: np.ndarray, chosen: np.ndarray | None
+    ) -> np.ndarray:
+        """What was chosen less what is expected, (M, L), with ``chosen`` as in `_choose`."""
+        if chosen is None:
+            return (self._mass_of_later(weight) - expected) @ exog.T
+        return weight @ chosen.T - expected @ exog.T
 
     def _mass_of_later(self, weight: np.ndarray) -> np.ndarray:
         """Weight of the choices of each row of the layout, (M, rows)."""
@@ -439,23 +521,22 @@ class _SmallSets(_Block):
             np.matmul(weighted, exog.T, out=information[m])
         return first, information
 
-    def _expectation(
-        self, beta: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Attributes, odds (rows,) and their sums (S,) under one logit, and means (L, S)."""
+    def _expect(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         exog = self._laid_out()
-        odds, total, *_ = self._choose(beta[None], exog)
-        return exog, odds[0], total[0], self._layout.totals(odds, exog)[0] / total[0]
+        odds, total, log_f, _ = self._choose(beta, exog)
+        return log_f, self._layout.totals(odds, exog) / total[:, None]
 
     def means(self, beta: np.ndarray) -> np.ndarray:
-        mean = self._expectation(beta)[3]
+        mean = self._expect(beta[None])[1][0]
         return self.take(self._start[self._order]) + mean.T
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         layout = self._layout
         mass = self.situation_mass(weight[None])[0]
-        exog, odds, total, mean = self._expectation(beta)
-        prob = layout.combine(np.multiply, odds, 1 / total)
+        exog = self._laid_out()
+        odds, total, *_ = self._choose(beta[None], exog)
+        mean = self._layout.totals(odds, exog)[0] / total[0]
+        prob = layout.combine(np.divide, odds, total)[0]
         yield Alternatives(
             layout.combine(np.subtract, exog.copy(), mean).T,
             prob,
@@ -471,6 +552,8 @@ class _LargeSets(_Block):
     Attributes are centred at the mean of their situation: adding a constant to a whole situation
     changes nothing, and large offsets cost no digits.
     """
+
+    _layout: _Runs
 
     def __init__(
         self, data: ChoiceData, individuals: slice, situations: slice, step: int, *, is_kept: bool
@@ -501,7 +584,11 @@ class _LargeSets(_Block):
 
     def _read(self, rows: slice) -> np.ndarray:
         """Attributes of some rows, centred by situation, (L, rows)."""
-        return np.subtract(self.read(rows).T, self._centre[:, self._layout.owners(rows)], order="C")
+        first, last = self._layout.owner(np.array([rows.start, rows.stop - 1]))
+        owner = slice(first, first + 1) if first == last else self._layout.owners(rows)
+        # products with many attributes need no copy that lies the other way
+        order: Literal["C", "K"] = "K" if len(self._centre) >= _MANY_ATTRIBUTES else "C"
+        return np.subtract(self.read(rows).T, self._centre[:, owner], order=order)
 
     def _piece(self, rows: slice) -> np.ndarray:
         """Attributes of a piece, (L, rows)."""
@@ -512,18 +599,23 @@ class _LargeSets(_Block):
         work = n_columns * self.n_rows
         return _share_out(task, self._pieces, worthwhile=work >= _LEAST_WORK)
 
-    def _probabilities(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Choice probabilities (M, rows), and log-likelihoods (M, individuals)."""
-        layout = self._layout
+    def _utilities(self, beta: np.ndarray) -> np.ndarray:
+        """Utilities under each column, (M, rows)."""
         v = np.empty((len(beta), self.n_rows))
 
-        def utilities(rows: slice) -> Sums:
+        def fill(rows: slice) -> Sums:
             np.matmul(beta, self._piece(rows), out=v[:, rows])
             return ()
 
-        # utilities beyond the largest float give nan, which callers see
+        # those beyond the largest float give nan, which callers see
         with np.errstate(over="ignore", invalid="ignore"):
-            self._share_out(utilities, len(beta))
+            self._share_out(fill, len(beta))
+        return v
+
+    def _choose(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choice probabilities, in place of utilities (M, rows), and log-likelihoods."""
+        layout = self._layout
+        with np.errstate(over="ignore", invalid="ignore"):
             layout.combine(np.subtract, v, layout.reduce(np.maximum, v))
             log_p = v.take(self.entry_row, axis=1)
             total = layout.reduce(np.add, np.exp(v, out=v))
@@ -531,13 +623,13 @@ class _LargeSets(_Block):
         return layout.combine(np.divide, v, total), self._by_individual(log_p)
 
     def log_likelihoods(self, beta: np.ndarray) -> np.ndarray:
-        return self._probabilities(beta)[1]
+        return self._choose(self._utilities(beta))[1]
 
     def sweep(
         self, beta: np.ndarray, weigh: Weigh, curvature: bool, collect: Collect | None
     ) -> Sums:
         layout = self._layout
-        prob, log_f = self._probabilities(beta)
+        prob, log_f = self._choose(self._utilities(beta))
         weight, sums = weigh(log_f, self.individuals)
         mass = self.situation_mass(weight)  # (M, situations)
         chosen = self._chosen_mass(weight)  # (M, rows)
@@ -554,10 +646,28 @@ class _LargeSets(_Block):
 
         gradient, information, mean = self._share_out(add, len(beta))
         if collect is not None:
-            sums += self._collect(self._chosen, mean, collect)
+            sums += self._collect(mean, collect)
         if curvature:
             information -= (mean * mass[:, None]) @ mean.swapaxes(1, 2)
         return gradient, information, *sums
+
+    def directional(self, beta: np.ndarray, along: np.ndarray, weigh: WeighSlopes) -> Sums:
+        layout, flat = self._layout, along.reshape(-1, along.shape[-1])
+        v = self._utilities(np.concatenate([beta, flat]))
+        prob, log_f = self._choose(v[: len(beta)])
+        move = v[len(beta) :].reshape(*along.shape[:2], -1)
+        mean = layout.reduce(np.add, move * prob)
+        slope = move.take(self.entry_row, axis=-1) - mean.take(self.entry_situation, axis=-1)
+        weight, change, sums = weigh(log_f, self._by_individual(slope), self.individuals)
+        change = change.reshape(len(flat), -1)
+        moved = self._change_of_expected(prob, move, mean, weight, change)
+        residual = np.subtract(self._chosen_mass(change), moved, out=moved)
+
+        def add(rows: slice) -> Sums:
+            return (residual[:, rows] @ self._piece(rows).T,)
+
+        (gradient,) = self._share_out(add, len(flat))
+        return gradient.reshape(along.shape), *sums
 
     @cached_property
     def _choice_matrix(self) -> scipy.sparse.csr_matrix:
@@ -571,29 +681,32 @@ class _LargeSets(_Block):
         return self._assign(weight, self.entry_row, self.n_rows)
 
     def _chosen(self, which: slice) -> np.ndarray:
-        """Centred attributes of the rows of some entries, (L, e)."""
         exog = self.take(self.entry_row[which]).T
         return exog - self._centre[:, self.entry_situation[which]]
 
-    def _expectation(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (rows,) under one logit, and means of centred attributes (L, S)."""
-        prob, _ = self._probabilities(beta[None])
+    def _expect(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        prob, log_f = self._choose(self._utilities(beta))
+        return log_f, self._means(prob)
+
+    def _means(self, prob: np.ndarray) -> np.ndarray:
+        """Means (M, L, situations) of centred attributes under probabilities (M, rows)."""
 
         def totals(rows: slice) -> Sums:
             return (self._layout.totals(prob[:, rows], rows, self._piece(rows)),)
 
-        return prob[0], self._share_out(totals, 1)[0][0]
+        return self._share_out(totals, len(prob))[0]
 
     def means(self, beta: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray((self._centre + self._expectation(beta)[1]).T)
+        return np.ascontiguousarray((self._centre + self._expect(beta[None])[1][0]).T)
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
-        prob, mean = self._expectation(beta)
+        prob, _ = self._choose(self._utilities(beta[None]))
+        mean = self._means(prob)[0]
         mass = self.situation_mass(weight[None])[0]
         for rows in self._pieces:
             owner = self._layout.owners(rows)
             deviation = self._piece(rows) - mean[:, owner]
-            yield Alternatives(deviation.T, prob[rows], mass[owner])
+            yield Alternatives(deviation.T, prob[0, rows], mass[owner])
 
 
 @dataclass(frozen=True, eq=False)
@@ -782,6 +895,40 @@ class ChoiceTable:
         )
         return Sweep(gradient, information, tuple(sums))
 
+    def directional(
+        self, beta: np.ndarray, along: np.ndarray, weigh: WeighSlopes
+    ) -> tuple[np.ndarray, Sums]:
+        """Derivatives of weighted scores along directions of the coefficients, in one pass.
+
+        No matrix of attributes by attributes is formed, nor are the scores of individuals.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+            Columns of coefficients.
+        along : ndarray, shape (n, M, L)
+            Directions in which all columns move together.
+        weigh : callable
+            ``weigh(log_f, slope, individuals)`` receives the log-probability (M, i) of all choices
+            of the individuals in a slice, under each column, and its derivatives along the
+            directions, (n, M, i). It returns weights (M, i), their derivatives (n, M, i), and a
+            tuple of arrays that are added up over individuals.
+
+        Returns
+        -------
+        derivative : ndarray, shape (n, M, L)
+            Sum over individuals of the derivative of weight times score.
+        sums : tuple of ndarray
+            What ``weigh`` returned, added up.
+        """
+        n_columns = len(beta) * (1 + len(along))
+        derivative, *sums = _share_out(
+            lambda block: block.directional(beta, along, weigh),
+            self._blocks_for(n_columns),
+            worthwhile=self._is_worthwhile(n_columns),
+        )
+        return derivative, tuple(sums)
+
     def _is_worthwhile(self, n_columns: int) -> bool:
         """Whether blocks are enough work to share."""
         return self.data.n_rows * n_columns >= _LEAST_WORK
@@ -805,6 +952,25 @@ class ChoiceTable:
 
         _share_out(fill, self._blocks_for(len(beta)), worthwhile=self._is_worthwhile(len(beta)))
         return out
+
+    def scores(self, beta: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+        """Pass over the table once and yield the scores of some individuals at a time.
+
+        Parameters
+        ----------
+        beta : ndarray, shape (M, L)
+
+        Yields
+        ------
+        individuals : slice
+            Which of the N individuals.
+        log_f : ndarray, shape (M, n)
+            Log-probability of all their choices under each column.
+        score : ndarray, shape (M, L, n)
+            Its derivatives.
+        """
+        for block in self._blocks_for(len(beta)):
+            yield from block.scores(beta)
 
     def occasions(self, beta: np.ndarray) -> Iterator[Occasions]:
         """Pass over the table once and yield every choice with its score.

@@ -601,9 +601,13 @@ class MixedMultinomialLogit(LikelihoodModel):
             log-likelihood. A remedy for separation; 0 by default.
         rng : int, Generator or None
             Seed of the starts. The same seed gives the same bits; None draws a fresh one.
-        cov_type : {"nonrobust", "opg", "robust", "cluster"}
+        cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
             Covariance of the estimates: inverse observed information, outer product of scores,
-            sandwich by individuals, sandwich by clusters of individuals.
+            sandwich by individuals, sandwich by clusters of individuals. "none" leaves standard
+            errors out; they are nan. With D parameters errors take memory for a few matrices of
+            D × D, and time for D × D products of the scores of all individuals and for the
+            eigenvalues of such a matrix; from a thousand parameters or so that may be most of a
+            fit.
         cov_kwds : dict, optional
             ``{"groups": ...}`` for "cluster": one per individual, in the order of
             ``result.posterior``.
@@ -668,6 +672,7 @@ class MixedMultinomialLogit(LikelihoodModel):
                 rng=np.random.default_rng(rng),
                 callback=line.watch(callback),
                 keeps_best=keeps_best,
+                hessian=cov_type != "none",
             )
         status = fit.certificate.status
         if not fit.certificate.converged and not method == status == "em":

@@ -10,11 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
-__all__ = ["Ascent", "Evaluation", "diagonal_unit", "maximise", "solve_scaled"]
+__all__ = [
+    "Ascent",
+    "Evaluation",
+    "Move",
+    "Quadratic",
+    "Subproblem",
+    "conjugate_gradients",
+    "diagonal_unit",
+    "maximise",
+    "solve_scaled",
+    "trust_region_step",
+    "whitener",
+]
 
 _ROUND_OFF = 1e-13  # relative error of a value, or a curvature, that is a sum of many terms
 _FIRST_RADIUS = 10.0
@@ -23,6 +35,11 @@ _GOOD_STEP, _POOR_STEP = 0.75, 0.1
 _LEAST_DIAGONAL = 1e-290  # denormal numbers below it have lost their digits
 _IDLE = 100.0  # times round-off: what a parameter is worth that has diverged
 _SMALLEST_DECREMENT = 1e-22  # twice the gain that a Newton step still promises
+# Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
+_IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
+_MOST_PRODUCTS = 1000  # of one step
+_FORCING = 0.1  # residual of a step, relative to the score: at most
+_SETTLED = 1e-16  # squared length of a score that calls for no step, in standard errors
 
 
 class Evaluation(Protocol):
@@ -38,7 +55,55 @@ class Evaluation(Protocol):
     def hessian(self) -> np.ndarray: ...
 
 
-_E = TypeVar("_E", bound=Evaluation)
+class Quadratic(Protocol):
+    """A function at a point: value, score (D,), and products with matrices (D, D)."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def score(self) -> np.ndarray: ...
+
+    def product(self, vectors: np.ndarray) -> np.ndarray:
+        """Hessian times a vector, (D,)."""
+        ...
+
+    def solve(self, vectors: np.ndarray) -> np.ndarray:
+        """Inverse of a positive semi-definite matrix near −H times a vector, (D,)."""
+        ...
+
+
+class _Valued(Protocol):
+    @property
+    def value(self) -> float: ...
+
+
+_E = TypeVar("_E", bound=_Valued)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A step within a trust region.
+
+    Parameters
+    ----------
+    step : ndarray, shape (D,)
+    promised : float
+        Gain in the quadratic model.
+    is_newton : bool
+        Whether the region does not restrict it.
+    length : float
+        In the shape of the region.
+    """
+
+    step: np.ndarray
+    promised: float
+    is_newton: bool
+    length: float
+
+
+# A point, the function there, a radius, and the round-off of values.
+Subproblem = Callable[[np.ndarray, _E, float, float], Move]
 
 
 @dataclass(frozen=True)
@@ -67,6 +132,8 @@ def maximise(
     x: np.ndarray,
     *,
     maxiter: int = 100,
+    radius: float = _FIRST_RADIUS,
+    subproblem: Subproblem[Any] | None = None,
     callback: Callable[[int, _E, np.ndarray], None] | None = None,
 ) -> Ascent[_E]:
     """Maximise a function from a starting point.
@@ -80,6 +147,11 @@ def maximise(
         Where to start; the value must be finite there.
     maxiter : int
         Largest number of accepted steps.
+    radius : float
+        Of the first trust region, in units of the curvature.
+    subproblem : callable, optional
+        How the quadratic model is maximised: `trust_region_step` if None, which needs the
+        Hessian, or `conjugate_gradients`.
     callback : callable, optional
         Called with the step number, the evaluation and the point after every accepted step.
 
@@ -87,12 +159,16 @@ def maximise(
     -------
     Ascent
     """
+    best_move: Subproblem[Any] = subproblem or trust_region_step
     here = function(x)
-    radius = _FIRST_RADIUS
     n_iter = 0
+    ahead: Move | None = None  # from here, if it has been found already
     while True:
         noise = _ROUND_OFF * max(1.0, abs(here.value))
-        step, promised, is_newton = _trust_region_step(x, here, radius, noise)
+        move = ahead if ahead is not None and ahead.length <= radius else None
+        move = move or best_move(x, here, radius, noise)
+        ahead = None
+        step, promised, is_newton = move.step, move.promised, move.is_newton
         if not promised > _SMALLEST_DECREMENT or (promised <= noise and not is_newton):
             return Ascent(x, here, n_iter, "stationary")
         if n_iter >= maxiter:
@@ -102,12 +178,13 @@ def maximise(
         # a gain below round-off cannot be seen, but a Newton step is known to be good while what
         # the next one promises shrinks
         is_blind = is_newton and abs(gain) <= noise
-        if not gain > noise and not (
-            is_blind and _trust_region_step(x + step, there, np.inf, noise)[1] < promised
-        ):
+        if is_blind and not gain > noise:
+            ahead = best_move(x + step, there, np.inf, noise)
+        if not gain > noise and not (ahead is not None and ahead.promised < promised):
+            ahead = None
             if promised <= noise:
                 return Ascent(x, here, n_iter, "stationary")
-            radius = min(radius, _length(step, here.hessian)) / 4
+            radius = min(radius, move.length) / 4
             continue
         ratio = 1.0 if is_blind else gain / promised
         if ratio > _GOOD_STEP:
@@ -164,24 +241,110 @@ def _length(step: np.ndarray, hessian: np.ndarray) -> float:
     return float(np.linalg.norm(step / diagonal_unit(hessian)))
 
 
-def _trust_region_step(
-    x: np.ndarray, at: Evaluation, radius: float, noise: float
-) -> tuple[np.ndarray, float, bool]:
-    """Maximise the quadratic model within the trust region.
+def trust_region_step(x: np.ndarray, at: Evaluation, radius: float, noise: float) -> Move:
+    """Maximise the quadratic model within the trust region, by the eigenvalues of the Hessian.
 
-    Returns the step, the gain it promises and whether it is the unrestricted Newton step.
+    Parameters
+    ----------
+    x : ndarray, shape (D,)
+    at : Evaluation
+    radius : float
+        In units of the curvature: the diagonal of the Hessian shapes the region.
+    noise : float
+        Round-off of the value.
+
+    Returns
+    -------
+    Move
     """
     step, promised, is_newton = _step(at.score, at.hessian, radius, noise)
-    if is_newton:
-        return step, promised, True
-    idle = _is_idle(x, at, noise)
-    if idle.all() or not idle.any():
-        return step, promised, False
-    step = np.zeros(len(x))
-    step[~idle], promised, is_newton = _step(
-        at.score[~idle], at.hessian[np.ix_(~idle, ~idle)], radius, noise
-    )
-    return step, promised, is_newton
+    if not is_newton:
+        idle = _is_idle(x, at, noise)
+        if not idle.all() and idle.any():
+            step = np.zeros(len(x))
+            step[~idle], promised, is_newton = _step(
+                at.score[~idle], at.hessian[np.ix_(~idle, ~idle)], radius, noise
+            )
+    return Move(step, promised, is_newton, _length(step, at.hessian))
+
+
+def conjugate_gradients(x: np.ndarray, at: Quadratic, radius: float, noise: float) -> Move:
+    """Maximise the quadratic model within the trust region, by products with the Hessian.
+
+    Preconditioned conjugate gradients that end where they leave the region or meet a direction
+    in which the function is convex. The residual of a Newton step is left as large as convergence
+    of the second order allows, and a score that is zero to 1e-8 standard errors calls for no step.
+
+    Parameters
+    ----------
+    x : ndarray, shape (D,)
+    at : Quadratic
+        Its `Quadratic.solve` shapes the region.
+    radius : float
+    noise : float
+        Round-off of the value; not needed.
+
+    Returns
+    -------
+    Move
+
+    References
+    ----------
+    T. Steihaug (1983), The conjugate gradient method and trust regions in large scale
+    optimization.
+    """
+    step, residual = np.zeros(len(x)), at.score.copy()
+    direction = at.solve(residual)
+    size = float(residual @ direction)
+    enough = max(size * min(_FORCING, np.sqrt(max(size, 0.0))) ** 2, 0.1 * _SETTLED)
+    # squared lengths of step and direction, and their inner product, in the metric of the region
+    long, across, wide = 0.0, 0.0, size
+    n_products = 0
+    is_newton = not size > _SETTLED
+    while not is_newton and n_products < _MOST_PRODUCTS:
+        bent = -at.product(direction)
+        n_products += 1
+        curvature = float(direction @ bent)
+        is_convex = not curvature > _ROUND_OFF * wide
+        if is_convex and not np.isfinite(radius):
+            return Move(np.full(len(x), np.nan), np.inf, False, np.inf)
+        stride = np.inf if is_convex else size / curvature
+        if not long + 2 * stride * across + stride**2 * wide < radius**2:
+            root = np.sqrt(across**2 + wide * max(radius**2 - long, 0.0))
+            stride = (root - across) / wide
+            step, residual = step + stride * direction, residual - stride * bent
+            long = radius**2
+            break
+        step, residual = step + stride * direction, residual - stride * bent
+        long += 2 * stride * across + stride**2 * wide
+        solved = at.solve(residual)
+        size, last = float(residual @ solved), size
+        is_newton = size <= enough
+        carried = size / last
+        across, wide = carried * (across + stride * wide), size + carried**2 * wide
+        direction = solved + carried * direction
+    promised = 0.5 * float((at.score + residual) @ step)
+    return Move(step, promised, is_newton, float(np.sqrt(long)))
+
+
+def whitener(matrix: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Directions in which a matrix is one, and, in units, those in which it has nothing.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (D, D)
+        Positive semi-definite.
+    unit : ndarray, shape (D,)
+        Of the parameters.
+
+    Returns
+    -------
+    whiten : ndarray, shape (D, kept)
+    null : ndarray, shape (D, D − kept)
+    """
+    value, vector = np.linalg.eigh(matrix * np.outer(unit, unit))
+    keep = value > _IDENTIFIED * value.max(initial=0.0)
+    return unit[:, None] * vector[:, keep] / np.sqrt(value[keep]), vector[:, ~keep]
 
 
 def _is_idle(x: np.ndarray, at: Evaluation, noise: float) -> np.ndarray:

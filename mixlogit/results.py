@@ -18,7 +18,7 @@ from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
 from mixlogit.forecasts import ForecastResults
-from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
 from mixlogit.postestimation import (
     Criteria,
@@ -38,6 +38,7 @@ _COVARIANCES = {
     "opg": "Standard errors come from the outer product of the individuals' scores.",
     "robust": "Standard errors are robust: a sandwich with individuals as the units.",
     "cluster": "Standard errors are clustered: a sandwich with clusters as the units.",
+    "none": "Standard errors were not asked for; with_cov() gives them.",
 }
 
 
@@ -50,7 +51,7 @@ class MixedMultinomialLogitResults(
     ----------
     model : MixedMultinomialLogit
     fit : Fit
-    cov_type : {"nonrobust", "opg", "robust", "cluster"}
+    cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
     cov_kwds : dict or None
         ``groups`` (one per individual, in the order of `posterior`) for "cluster".
     settings : dict
@@ -100,15 +101,26 @@ class MixedMultinomialLogitResults(
         free_names = np.array(model.param_names, dtype=object)[constraints.free]
         is_held = constraints.at_bound(fit.parameters.flat())
         finite = ~np.isin(free_names, fit.certificate.diverging) & ~is_held
-        reduced = np.full((constraints.n_free, constraints.n_free), np.nan)
-        reduced[np.ix_(finite, finite)] = covariance(
-            cov_type,
-            constraints.quadratic(fit.evaluation.hessian)[np.ix_(finite, finite)],
-            lambda: constraints.gradient(likelihood.individual_scores(fit.parameters))[:, finite],
-            data.weights,
-            data.entries.frequency,
-            **keywords,
+
+        def hessian() -> np.ndarray:
+            known = fit.evaluation
+            if not isinstance(known, Evaluation):
+                known = likelihood.evaluate(fit.parameters.flat())
+            return constraints.quadratic(known.hessian)[np.ix_(finite, finite)]
+
+        def scores() -> Iterator[tuple[slice, np.ndarray]]:
+            for individuals, block in likelihood.score_blocks(fit.parameters):
+                yield individuals, constraints.gradient(block)[:, finite]
+
+        found = covariance(
+            cov_type, hessian, scores, data.weights, data.entries.frequency, **keywords
         )
+        shape = 2 * (constraints.n_free,)
+        if cov_type == "none" or finite.all():
+            reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none
+        else:
+            reduced = np.full(shape, np.nan)
+            reduced[np.ix_(finite, finite)] = found
         matrix = constraints.covariance(reduced)
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
@@ -292,7 +304,7 @@ class MixedMultinomialLogitResults(
 
         Parameters
         ----------
-        cov_type : {"nonrobust", "opg", "robust", "cluster"}
+        cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
         **cov_kwds
             ``groups`` for "cluster": one per individual, in the order of `posterior`.
 
@@ -353,6 +365,8 @@ class MixedMultinomialLogitResults(
         """One block for the common coefficients, one per class, and one for membership."""
         table = _with_words(table, np.isin(table.index, self.fixed), "fixed")
         table = _with_words(table, np.isin(table.index, self.at_bound), "at bound")
+        if self.cov_type == "none":
+            table = table.iloc[:, :1]
         names = np.array(self.model.choices.exog_names, dtype=object)
         is_common = self.model.restrictions.is_common(list(names)) & (self.n_classes > 1)
         if is_common.any():
@@ -360,7 +374,8 @@ class MixedMultinomialLogitResults(
             yield Block("Common to all classes", rows.set_axis(names[is_common]))
         for k in range(self.n_classes):
             rows = table.iloc[k * len(names) : (k + 1) * len(names)][~is_common]
-            error = f", std err {self._share_errors[k]:.3f}" if self.n_classes > 1 else ""
+            has_error = self.n_classes > 1 and self.cov_type != "none"
+            error = f", std err {self._share_errors[k]:.3f}" if has_error else ""
             yield Block(
                 f"Class {k + 1} (share {self._shares[k]:.3f}{error})",
                 rows.set_axis(names[~is_common]),
@@ -423,7 +438,8 @@ class MixedMultinomialLogitResults(
             self.cov_kwds["description"],
         ]
         notes += self._constraint_notes()
-        if np.isnan(self.bse[~np.isin(self.model.param_names, self.at_bound)]).any():
+        is_bounded = np.isin(self.model.param_names, self.at_bound)
+        if self.cov_type != "none" and np.isnan(self.bse[~is_bounded]).any():
             notes.append(
                 "A standard error is nan where a coefficient diverges or is not identified."
             )

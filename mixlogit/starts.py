@@ -20,11 +20,12 @@ from mixlogit.candidates import (
     clusters,
     from_moments,
     in_subspace,
+    information_of_one,
     noise,
     partitions,
     pooled_logit,
 )
-from mixlogit.em import Climb, MStep, NewtonStep, Run, WhitenedStep
+from mixlogit.em import Climb, MStep, NewtonStep, Run, WhitenedStep, WideStep
 from mixlogit.errors import ArgumentError, IdentificationError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.moments import LatentMoments, latent_moments
@@ -49,8 +50,9 @@ _NO_MOMENTS = (
 )
 _FEW_ORDERS, _ORDERS = 3, 6  # classes whose every order is tried; random orders beyond
 _WIDE = 32  # attributes from which curvature is dear, and serves for several iterations
-_VERY_WIDE = 200  # attributes from which one covariance has to serve for all classes
 _REFRESH = 5  # iterations for which a curvature then serves
+_VERY_WIDE, _LONG_REFRESH = 200, 15  # the same where curvature is much dearer still
+_ROOM = 1 << 26  # bytes of information that a search may hold, however small the table
 _KINDS = (  # of candidates, in the order in which they are added as n_starts grows
     *("moments", "k-means", "subspace", "partition"),
     *("k-means", "moments", "k-means", "subspace"),
@@ -277,7 +279,7 @@ def _all_agree(run: Run) -> bool:
     return len(run.value) > 2 and bool((run.value.max() - run.value < SAME_OPTIMUM).all())
 
 
-def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
+def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep | WideStep:
     """Choose how iterations move the tastes: the wider the table, the less often by curvature.
 
     Parameters
@@ -288,15 +290,17 @@ def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep:
 
     Returns
     -------
-    NewtonStep or WhitenedStep
+    NewtonStep or WideStep
     """
     if likelihood.data.n_attributes < _WIDE:
         return NewtonStep()
     if likelihood.data.n_attributes < _VERY_WIDE or not likelihood.constraints.is_none:
         return NewtonStep(_REFRESH)
-    n_choices = likelihood.data.choices_per_individual @ likelihood.weight
-    information = -likelihood.with_classes(1).evaluate(pooled).hessian
-    return WhitenedStep(information / float(n_choices))
+    return WideStep(
+        NewtonStep(_LONG_REFRESH),
+        WhitenedStep(information_of_one(likelihood, pooled)),
+        max(_ROOM, likelihood.data.exog.nbytes),
+    )
 
 
 class _Draw:

@@ -11,6 +11,7 @@ import pytest
 import zoo
 from simulated import TASTES, likelihood_of, panel, truth
 
+from mixlogit import MixedMultinomialLogit, candidates
 from mixlogit.atoms import subspace
 from mixlogit.candidates import (
     clusters,
@@ -201,3 +202,33 @@ def test_weights_count_in_candidates_as_copies_do():
         heavy = kind(double, pooled, 2, np.random.default_rng(0))
         # a ridge of 1e-6 on scaled information makes the steps depend on nothing but the weights
         np.testing.assert_allclose(heavy.beta, plain.beta, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)
+def test_parts_of_wide_tables_rise_above_the_pooled_logit(case, monkeypatch):
+    likelihood = case.model(2).likelihood()
+    pooled = pooled_logit(likelihood)
+    parts = np.random.default_rng(4).integers(2, size=(3, likelihood.data.n_distinct))
+    monkeypatch.setattr(candidates, "_WIDE", 0)
+    found = candidates._logits_of_parts(likelihood, pooled, parts)  # (3, 2, L)
+    each = likelihood.table.log_likelihoods(np.vstack([pooled, found.reshape(6, -1)]))  # (7, N)
+    for g in range(3):
+        for k in range(2):
+            own = (parts[g] == k) * likelihood.weight
+            before, after = each[0] @ own, each[1 + 2 * g + k] @ own
+            assert after >= before - 1e-10 * abs(before)
+
+
+def test_one_logit_takes_few_steps_however_many_choices():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.standard_normal((300, 2)), columns=["a", "b"])
+    prob = np.exp(frame.to_numpy() @ [0.9, -0.7])
+    frame["count"] = np.round(1e9 * prob / prob.sum()).astype(int)  # errors of about 3e-5
+    model = MixedMultinomialLogit.from_formula("count ~ a + b", frame, 1)
+    likelihood = model.likelihood()
+    points = []
+    evaluate = likelihood.evaluate
+    likelihood.evaluate = lambda x: points.append(x) or evaluate(x)
+    found = pooled_logit(likelihood)
+    np.testing.assert_allclose(found, [0.9, -0.7], atol=1e-6)  # counts are rounded
+    assert len(points) < 10  # Newton's own steps, not a growing region of ten standard errors

@@ -9,6 +9,7 @@ import pytest
 import zoo
 from zoo import CASES
 
+from mixlogit import choices
 from mixlogit.arrangement import arrange
 from mixlogit.choices import (
     ChoiceData,
@@ -164,6 +165,33 @@ def test_collinear_attributes_are_named_in_any_unit(scale):
         "Attribute 'x3' is a linear combination of 'x1', 'x2' within choice situations, so their "
         "coefficients are not identified. Drop one of these columns."
     )
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-7])  # of float64 and about that of float32
+def test_only_columns_that_the_search_accepts_are_regular_beyond_doubt(rounding, monkeypatch):
+    rng = np.random.default_rng(0)
+    names = list("abcde")
+    monkeypatch.setattr(choices, "_rounding", lambda stored: rounding)
+
+    def is_refused(columns):
+        gram = columns.T @ columns
+        said = {"constant": ("is constant", "are constant"), "kind": "column"}
+        try:
+            choices._check_collinear(gram, 1e4 * np.diag(gram), names, **said)
+        except IdentificationError:
+            return True
+        return False
+
+    verdicts = []
+    for apart in 10.0 ** np.arange(-8, 1):
+        columns = rng.standard_normal((40, 5))
+        columns[:, 4] = columns[:, :4] @ [1.0, -2.0, 3.0, 100.0] + apart * columns[:, 4]
+        quick = is_refused(columns)
+        with monkeypatch.context() as patch:
+            patch.setattr(choices, "_is_regular", lambda correlation, noise: False)
+            assert is_refused(columns) == quick
+        verdicts.append(quick)
+    assert set(verdicts) == {False, True}
 
 
 def test_a_copy_of_an_attribute_is_named():

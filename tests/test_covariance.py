@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import oracle
 import pytest
@@ -11,6 +13,7 @@ from mixlogit.covariance import COV_TYPES, cluster, covariance, information_inve
 from mixlogit.errors import ArgumentError
 from mixlogit.newton import maximise
 
+TYPES = [cov_type for cov_type in COV_TYPES if cov_type != "none"]
 LOOP = 1e-9  # inverse of a matrix whose condition number, once scaled, is below 1e4
 
 
@@ -39,7 +42,7 @@ def arrays(case, n_classes=1, seed=0):
 
 def by_name(cov_type, given, **keywords):
     hessian, scores, weights, frequency = given
-    return covariance(cov_type, hessian, lambda: scores, weights, frequency, **keywords)
+    return covariance(cov_type, lambda: hessian, lambda: scores, weights, frequency, **keywords)
 
 
 def assert_close(a, b, tolerance=LOOP):
@@ -49,7 +52,7 @@ def assert_close(a, b, tolerance=LOOP):
     np.testing.assert_allclose(a * scale, b * scale, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("cov_type", COV_TYPES)
+@pytest.mark.parametrize("cov_type", TYPES)
 def test_every_type_agrees_with_the_loop(case, cov_type):
     at, given = arrays(case)
     if cov_type == "cluster":
@@ -62,7 +65,7 @@ def test_every_type_agrees_with_the_loop(case, cov_type):
 
 
 @pytest.mark.parametrize("name", ["balanced panel", "sampling weights", "repeated choices"])
-@pytest.mark.parametrize("cov_type", COV_TYPES)
+@pytest.mark.parametrize("cov_type", TYPES)
 def test_two_classes_at_their_maximum_agree_with_the_loop(name, cov_type):
     case = zoo.case(name)
     model = case.model(2)
@@ -125,7 +128,7 @@ def test_scores_are_asked_for_only_where_they_are_needed():
     def never():
         raise AssertionError("scores were computed")
 
-    covariance("nonrobust", -np.eye(2), never, np.ones(3), np.ones(3))
+    covariance("nonrobust", lambda: -np.eye(2), never, np.ones(3), np.ones(3))
 
 
 def test_units_of_parameters_do_not_matter():
@@ -231,7 +234,7 @@ GIVEN = (-np.eye(2), np.ones((3, 2)), np.ones(3), np.ones(3))
 @pytest.mark.parametrize(
     ("cov_type", "keywords", "message"),
     [
-        ("HC1", {}, "cov_type='HC1' is not one of nonrobust, opg, robust, cluster."),
+        ("HC1", {}, "cov_type='HC1' is not one of nonrobust, opg, robust, cluster, none."),
         (
             "robust",
             {"groups": [1, 2, 3]},
@@ -279,3 +282,31 @@ def test_groups_that_do_not_fit_are_refused(groups, message):
     with pytest.raises(ArgumentError) as error:
         cluster(*GIVEN, groups)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("cov_type", ["opg", "robust", "cluster"])
+def test_scores_in_pieces_have_the_covariance_of_all_at_once(case, cov_type):
+    _, (hessian, scores, weights, frequency) = arrays(case)
+    groups = {"groups": np.arange(len(scores)) % 3} if cov_type == "cluster" else {}
+    cuts = [0, 1, len(scores) // 2, len(scores)]
+    pieces = [slice(a, b) for a, b in itertools.pairwise(cuts) if a < b]
+    found = covariance(
+        cov_type,
+        lambda: hessian,
+        lambda: ((piece, scores[piece]) for piece in pieces),
+        weights,
+        frequency,
+        **groups,
+    )
+    whole = by_name(cov_type, (hessian, scores, weights, frequency), **groups)
+    assert_close(found, whole, 1e-12)  # the same sums in another order
+
+
+def test_no_covariance_is_a_nan_and_needs_nothing():
+    def never():
+        raise AssertionError
+
+    found = covariance("none", never, never, np.ones(3), np.ones(3))
+    assert np.isnan(np.broadcast_to(found, (5, 5))).all()
+    with pytest.raises(ArgumentError, match="'none' takes no keywords"):
+        covariance("none", never, never, np.ones(3), np.ones(3), groups=np.ones(3))

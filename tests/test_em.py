@@ -641,3 +641,16 @@ def test_old_curvature_grows_with_its_class():
     # sums over individuals in another proportion: round-off
     np.testing.assert_allclose(found.beta_information, second.beta_information, rtol=1e-12)
     np.testing.assert_array_equal(found.beta_gradient, second.beta_gradient)
+
+
+def test_many_attributes_share_the_length_of_a_step():
+    draws = np.random.default_rng(0).standard_normal((3, 2, 60))
+    long = 10 * draws
+    cut = em._no_longer_than_allowed(long, 60)
+    np.testing.assert_allclose(np.linalg.norm(cut, axis=-1), 2.0, rtol=1e-13)
+    length = np.linalg.norm(long, axis=-1, keepdims=True)
+    np.testing.assert_allclose(cut * length / 2, long, rtol=1e-12)  # the same direction
+    np.testing.assert_array_equal(em._no_longer_than_allowed(1e-3 * draws, 60), 1e-3 * draws)
+    few = em._no_longer_than_allowed(long[..., :5], 5)
+    assert np.abs(few).max() == pytest.approx(4.0, rel=1e-13)
+    np.testing.assert_allclose(few[0, 0] / long[0, 0, :5], few[0, 0, 0] / long[0, 0, 0], rtol=1e-12)

@@ -33,6 +33,7 @@ ORDER = [
     "membership",
     "constraints",
     "likelihood",
+    "curvature",
     "em",
     "race",
     "split_merge",

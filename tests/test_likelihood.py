@@ -114,6 +114,9 @@ def test_small_blocks_give_the_same_numbers(case, monkeypatch):
             model = case.model(2)
             scaled_close(model.score(flat), oracle.score(case.problem, beta, gamma), 1e-11)
             scaled_close(model.hessian(flat), oracle.hessian(case.problem, beta, gamma), 1e-10)
+            scores = oracle.individual_scores(case.problem, beta, gamma)
+            found = model.likelihood().individual_scores(Parameters(beta, gamma))
+            scaled_close(found, scores, 1e-11)
 
 
 def test_a_stack_of_mixtures_equals_one_at_a_time(case):

@@ -13,7 +13,7 @@ from simulated import TASTES, likelihood_of, model_of, panel, truth
 
 from mixlogit import MixedMultinomialLogit, starts
 from mixlogit.candidates import clusters, noise, pooled_logit
-from mixlogit.em import Climb, NewtonStep, WhitenedStep, expectation_maximisation
+from mixlogit.em import Climb, NewtonStep, WideStep, expectation_maximisation
 from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
 from mixlogit.likelihood import Parameters
 from mixlogit.race import SAME_OPTIMUM, race
@@ -241,15 +241,31 @@ def test_wide_tables_take_cheaper_steps_to_the_same_optimum(monkeypatch):
     assert starts.choose_m_step(likelihood, pooled) == NewtonStep(refresh=5)
     assert electricity_model(2).fit().llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
     monkeypatch.setattr(starts, "_VERY_WIDE", 6)
-    m_step = starts.choose_m_step(likelihood, pooled)
-    assert isinstance(m_step, WhitenedStep)
+    wide = starts.choose_m_step(likelihood, pooled)
+    assert isinstance(wide, WideStep)
+    assert wide.newton == NewtonStep(refresh=15)
+    m_step = wide.whitened
     # with one class, a step of size one is Newton's: to the maximum, from near it
     one = likelihood.with_classes(1)
     near = Parameters(pooled[None, None] * 1.001, np.zeros((1, 0, 1)))
     at = one.expect(near)
     newton = NewtonStep().step(one, at)
     np.testing.assert_allclose(m_step.step(one, at), newton, rtol=0.01)  # of another point
-    assert electricity_model(2).fit().llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
+    for room in (0, 1 << 30):  # for the information of no stack, and of any
+        monkeypatch.setattr(starts, "_ROOM", room)
+        llf = electricity_model(2).fit().llf
+        assert llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
+
+
+def test_the_information_of_a_stack_is_held_where_there_is_room(monkeypatch):
+    likelihood = electricity_model(2).likelihood()
+    monkeypatch.setattr(starts, "_VERY_WIDE", 6)
+    monkeypatch.setattr(starts, "_WIDE", 6)
+    monkeypatch.setattr(starts, "_ROOM", 0)
+    wide = starts.choose_m_step(likelihood, pooled_logit(likelihood))
+    n_fit = int(likelihood.data.exog.nbytes / (4 * 2 * 6 * 6 * 8))  # four copies of (G, 2, 6, 6)
+    assert wide.for_stack(np.zeros((n_fit, 2, 6))) is wide.newton
+    assert wide.for_stack(np.zeros((n_fit + 1, 2, 6))) is wide.whitened
 
 
 # -- growing samples -------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import mixlogit.logit
 import mixlogit.threads
+from mixlogit.curvature import hessian_products
 from mixlogit.threads import in_order, n_workers, share_cores
 
 
@@ -90,19 +92,30 @@ def test_tasks_within_tasks_do_not_wait_for_each_other(two_processors):
     assert outer() == [3 + 3 * part for part in range(6)]
 
 
-def test_the_number_of_threads_changes_no_bit(monkeypatch, two_processors):
+@pytest.mark.parametrize("mean_slots", [0.0, 16.0])  # no choice set is small, or all are
+def test_the_number_of_threads_changes_no_bit(mean_slots, monkeypatch, two_processors):
+    monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", mean_slots)
     monkeypatch.setattr(mixlogit.logit, "_MAX_LONG_ROWS", 512)  # so that there are many blocks
     monkeypatch.setattr(mixlogit.logit, "_MAX_ROWS", 512)
     monkeypatch.setattr(mixlogit.logit, "_LEAST_WORK", 1)
     likelihood = likelihood_of(panel(0), 3)
     draws = np.random.default_rng(0).standard_normal((5, likelihood.n_params))
     stack = likelihood.unpack(draws)
-    alone = likelihood.expect(stack), likelihood.evaluate(draws[0])
+
+    def passes():
+        products = hessian_products(likelihood, draws[0], draws[1:])
+        return (
+            likelihood.expect(stack),
+            likelihood.evaluate(draws[0]),
+            SimpleNamespace(products=products),
+        )
+
+    alone = passes()
 
     @share_cores
     def shared():
         assert mixlogit.threads._pool.get() is not None
-        return likelihood.expect(stack), likelihood.evaluate(draws[0])
+        return passes()
 
     for one, other in zip(alone, shared(), strict=True):
         for name, value in vars(one).items():
