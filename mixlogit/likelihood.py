@@ -502,13 +502,16 @@ def _score_covariance(
     n_classes, _, n = score.shape
     covariates = np.broadcast_to(z.T, (n_classes, z.shape[1], n))
     complete = np.concatenate([score, covariates], axis=1)  # (K, L + Q, n)
-    share = complete * posterior[:, None]
-    weighted = share * weight
-    out = weighted.reshape(-1, n) @ -share.reshape(-1, n).T
+    # roots of weights, because a matrix times its own transpose is half the work
+    root = np.sqrt(posterior)[:, None]
+    complete *= root * np.sqrt(weight)
+    share = (complete * root).reshape(-1, n)
+    out = share @ share.T
+    np.negative(out, out=out)
     size = complete.shape[1]
     for k in range(n_classes):
         own = slice(k * size, (k + 1) * size)
-        out[own, own] += weighted[k] @ complete[k].T
+        out[own, own] += complete[k] @ complete[k].T
     return out
 
 

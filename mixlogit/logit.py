@@ -323,7 +323,10 @@ class _Block(ABC):
 
     def _scores(self, mean: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield some individuals and their scores (M, L, n), given the means (M, L, situations)."""
-        for which, individuals, start in self._some_entries(_MAX_ROWS // len(mean)):
+        n_columns, n_attributes, _ = mean.shape
+        # pieces of wide scores are as long as pays in products with their own transpose
+        step = max(_CACHE_BYTES // (8 * n_columns * n_attributes), _MIN_ROWS)
+        for which, individuals, start in self._some_entries(min(step, _MAX_ROWS // n_columns)):
             score = self._chosen(which) - mean.take(self.entry_situation[which], axis=2)
             if not self.is_once:
                 score *= self.entry_count[which]
@@ -511,6 +514,8 @@ class _SmallSets(_Block):
         if n_columns > _FEW_COLUMNS and len(exog) < _MANY_ATTRIBUTES:
             products = self._kept_products if self._keeps_products else _pair_products(exog)
             return layout.totals(expected, exog), _unpacked(expected @ products.T, len(exog))
+        if len(exog) >= _MANY_ATTRIBUTES:
+            return layout.totals(expected, exog), _second_moments(expected, exog)
         # one product for both
         first = np.empty((n_columns, len(exog), self.n_situations))
         information = np.empty((n_columns, len(exog), len(exog)))
@@ -876,8 +881,8 @@ class ChoiceTable:
             Columns of coefficients: classes, times starts.
         weigh : callable
             ``weigh(log_f, individuals)`` receives the log-probability (M, n) of all choices of
-            the individuals in a slice, under each column, and returns their weights (M, n), and
-            a tuple of arrays that are added up over individuals.
+            the individuals in a slice, under each column, and returns their weights (M, n), none
+            negative, and a tuple of arrays that are added up over individuals.
         curvature : bool
             Whether to add up curvatures.
         collect : callable, optional
@@ -1038,14 +1043,18 @@ def _add_up(parts: Iterable[Sums]) -> Sums:
 
 
 def _second_moments(weight: np.ndarray, exog: np.ndarray) -> np.ndarray:
-    """Sums over rows of weight times x x', given weights (M, rows) and x (L, rows): (M, L, L)."""
+    """Sums over rows of weight times x x', given weights (M, rows) and x (L, rows): (M, L, L).
+
+    Weights are not negative.
+    """
     n_attributes = len(exog)
     if len(weight) > _FEW_COLUMNS and n_attributes < _MANY_ATTRIBUTES:
         return _unpacked(weight @ _pair_products(exog).T, n_attributes)
     out = np.empty((len(weight), n_attributes, n_attributes))
-    weighted = np.empty_like(exog)
-    for m in range(len(weight)):
-        np.matmul(np.multiply(exog, weight[m], out=weighted), exog.T, out=out[m])
+    scaled = np.empty_like(exog)
+    for m, root in enumerate(np.sqrt(weight)):
+        np.multiply(exog, root, out=scaled)
+        np.matmul(scaled, scaled.T, out=out[m])  # of itself, which is half the work
     return out
 
 
