@@ -11,8 +11,8 @@ import numpy as np
 import scipy
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
+from mixlogit.blocks import Sums
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.logit import Sums
 from mixlogit.moments import LatentMoments
 from mixlogit.newton import maximise, solve_scaled
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from mixlogit.blocks import Sums
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
-from mixlogit.logit import Sums
 from mixlogit.newton import diagonal_unit, whitener
 
 __all__ = ["Certificate", "certify"]

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, lobpcg
 
+from mixlogit.blocks import Sums
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.logit import Sums
 from mixlogit.membership import with_base
 from mixlogit.newton import Ascent, conjugate_gradients, diagonal_unit, maximise, whitener
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import scipy.special
 
+from mixlogit.blocks import Sums
 from mixlogit.constraints import Constraints, Restrictions
-from mixlogit.logit import ChoiceTable, Sums
+from mixlogit.logit import ChoiceTable
 from mixlogit.membership import Shares, for_design, with_base
 
 __all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]

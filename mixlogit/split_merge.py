@@ -13,9 +13,9 @@ from functools import partial
 import numpy as np
 import scipy.optimize
 
+from mixlogit.blocks import Sums
 from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.logit import Sums
 from mixlogit.race import SAME_OPTIMUM
 
 __all__ = ["improve", "shrink", "splits"]

@@ -12,7 +12,7 @@ import pytest
 import zoo
 from conftest import electricity_model, fitted
 
-import mixlogit.logit
+import mixlogit.blocks
 from mixlogit import MixedMultinomialLogit, curvature, estimation
 from mixlogit.attributes import StoredRows
 from mixlogit.certificate import certify
@@ -82,20 +82,20 @@ def test_blocks_of_any_layout_give_the_same_products(case, monkeypatch):
     along = vectors(3, len(flat))
     expected = along @ likelihood.evaluate(flat).hessian
     for name, value in (("_MIN_ROWS", 3), ("_MAX_ROWS", 3), ("_KEEP_BYTES", 0)):
-        monkeypatch.setattr(mixlogit.logit, name, value)
+        monkeypatch.setattr(mixlogit.blocks, name, value)
     for by_slots, wide, tame in itertools.product((0.0, 1e9), (0, 1 << 30), (0.0, 30.0)):
-        monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", by_slots)
-        monkeypatch.setattr(mixlogit.logit, "_MANY_ATTRIBUTES", wide)
-        monkeypatch.setattr(mixlogit.logit, "_TAME", tame)
+        monkeypatch.setattr(mixlogit.blocks, "_MEAN_SLOTS", by_slots)
+        monkeypatch.setattr(mixlogit.blocks, "_MANY_ATTRIBUTES", wide)
+        monkeypatch.setattr(mixlogit.blocks, "_TAME", tame)
         found = hessian_products(case.model(2).likelihood(PENALTY), flat, along)
         assert_near(found, expected, 1e-11)
 
 
 def test_wide_tables_have_the_derivatives_of_the_loop(case, monkeypatch):
     beta, gamma, flat = zoo.random_parameters(case, 2, seed=1)
-    monkeypatch.setattr(mixlogit.logit, "_MANY_ATTRIBUTES", 0)  # every table is a wide one
+    monkeypatch.setattr(mixlogit.blocks, "_MANY_ATTRIBUTES", 0)  # every table is a wide one
     for by_slots in (0.0, 1e9):
-        monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", by_slots)
+        monkeypatch.setattr(mixlogit.blocks, "_MEAN_SLOTS", by_slots)
         model = case.model(2)
         assert_near(model.score(flat), oracle.score(case.problem, beta, gamma), 1e-11)
         assert_near(model.hessian(flat), oracle.hessian(case.problem, beta, gamma), 1e-10)

@@ -29,6 +29,8 @@ ORDER = [
     "datasets",
     "newton",
     "threads",
+    "layouts",
+    "blocks",
     "logit",
     "membership",
     "constraints",

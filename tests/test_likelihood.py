@@ -9,6 +9,7 @@ import oracle
 import pytest
 import zoo
 
+import mixlogit.blocks
 import mixlogit.logit
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 
@@ -106,11 +107,11 @@ def test_choice_data_is_read_only(case):
 def test_small_blocks_give_the_same_numbers(case, monkeypatch):
     beta, gamma, flat = zoo.random_parameters(case, 2, seed=1)
     for by_slots in (0.0, 1e9):  # no choice set, or every one, is laid out by slots
-        monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", by_slots)
-        monkeypatch.setattr(mixlogit.logit, "_MIN_ROWS", 3)
-        monkeypatch.setattr(mixlogit.logit, "_MAX_ROWS", 3)
+        monkeypatch.setattr(mixlogit.blocks, "_MEAN_SLOTS", by_slots)
+        monkeypatch.setattr(mixlogit.blocks, "_MIN_ROWS", 3)
+        monkeypatch.setattr(mixlogit.blocks, "_MAX_ROWS", 3)
         for keep in (0, 1 << 25):
-            monkeypatch.setattr(mixlogit.logit, "_KEEP_BYTES", keep)
+            monkeypatch.setattr(mixlogit.blocks, "_KEEP_BYTES", keep)
             model = case.model(2)
             scaled_close(model.score(flat), oracle.score(case.problem, beta, gamma), 1e-11)
             scaled_close(model.hessian(flat), oracle.hessian(case.problem, beta, gamma), 1e-10)
@@ -342,7 +343,7 @@ def test_a_sample_of_the_likelihood_is_that_of_the_data():
 def test_every_way_through_a_block_gives_the_same_numbers(case, setting, value, monkeypatch):
     data, stack = case.model(3).choices, stack_of(case, 4, 3)
     usual = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3).expect(stack)
-    monkeypatch.setattr(mixlogit.logit, setting, value)
+    monkeypatch.setattr(mixlogit.blocks, setting, value)
     other = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3).expect(stack)
     for name, expected in vars(usual).items():
         scaled_close(getattr(other, name), expected, LOOP)

@@ -13,7 +13,7 @@ import pytest
 import zoo
 from scipy.stats import norm, qmc
 
-import mixlogit.logit
+import mixlogit.blocks
 import mixlogit.moments
 from mixlogit import MixedMultinomialLogit
 from mixlogit.choices import tally
@@ -133,12 +133,12 @@ def test_blocks_do_not_change_the_moments(case, kind, monkeypatch):
     base, weight = base_of(table), table.data.total_weight
     moments = kind(table, weight, base)
     expected = numbers(moments)
-    monkeypatch.setattr(mixlogit.logit, "_MIN_ROWS", 3)
-    monkeypatch.setattr(mixlogit.logit, "_MAX_ROWS", 3)
+    monkeypatch.setattr(mixlogit.blocks, "_MIN_ROWS", 3)
+    monkeypatch.setattr(mixlogit.blocks, "_MAX_ROWS", 3)
     for mean_slots in (0.0, 1e9):
-        monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", mean_slots)
+        monkeypatch.setattr(mixlogit.blocks, "_MEAN_SLOTS", mean_slots)
         for keep in (0, 1 << 25):
-            monkeypatch.setattr(mixlogit.logit, "_KEEP_BYTES", keep)
+            monkeypatch.setattr(mixlogit.blocks, "_KEEP_BYTES", keep)
             monkeypatch.setattr(mixlogit.moments, "_KEEP_BYTES", keep)
             blocked = kind(ChoiceTable(table.data), weight, base)
             # the axes are defined up to sign, and rotation where the information has equal parts

@@ -10,7 +10,7 @@ import pytest
 from simulated import likelihood_of, panel
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-import mixlogit.logit
+import mixlogit.blocks
 import mixlogit.threads
 from mixlogit.curvature import hessian_products
 from mixlogit.threads import in_order, n_workers, share_cores
@@ -94,10 +94,10 @@ def test_tasks_within_tasks_do_not_wait_for_each_other(two_processors):
 
 @pytest.mark.parametrize("mean_slots", [0.0, 16.0])  # no choice set is small, or all are
 def test_the_number_of_threads_changes_no_bit(mean_slots, monkeypatch, two_processors):
-    monkeypatch.setattr(mixlogit.logit, "_MEAN_SLOTS", mean_slots)
-    monkeypatch.setattr(mixlogit.logit, "_MAX_LONG_ROWS", 512)  # so that there are many blocks
-    monkeypatch.setattr(mixlogit.logit, "_MAX_ROWS", 512)
-    monkeypatch.setattr(mixlogit.logit, "_LEAST_WORK", 1)
+    monkeypatch.setattr(mixlogit.blocks, "_MEAN_SLOTS", mean_slots)
+    monkeypatch.setattr(mixlogit.blocks, "_MAX_LONG_ROWS", 512)  # so that there are many blocks
+    monkeypatch.setattr(mixlogit.blocks, "_MAX_ROWS", 512)
+    monkeypatch.setattr(mixlogit.blocks, "_LEAST_WORK", 1)
     likelihood = likelihood_of(panel(0), 3)
     draws = np.random.default_rng(0).standard_normal((5, likelihood.n_params))
     stack = likelihood.unpack(draws)

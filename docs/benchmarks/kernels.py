@@ -32,6 +32,8 @@ import numpy as np
 from search import Panel, panel
 from threadpoolctl import threadpool_limits
 
+import mixlogit.blocks
+import mixlogit.layouts
 from mixlogit import MixedMultinomialLogit, datasets, likelihood, logit
 from mixlogit.choices import ChoiceData
 from mixlogit.likelihood import MixtureLikelihood, Parameters
@@ -946,7 +948,8 @@ def lines(name: str) -> None:
     p = problem(name)
     run, taken = package(p), Counter()
     run()
-    files = {logit.__file__, likelihood.__file__}
+    modules = (mixlogit.blocks, mixlogit.layouts, logit, likelihood)
+    files = {module.__file__ for module in modules}
     now, at = time.perf_counter(), ("", 0)
 
     def trace(frame: FrameType | None, event: str, _: object) -> object:
