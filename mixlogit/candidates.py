@@ -6,15 +6,17 @@ Each kind is a function that returns a stack of mixtures, drawn at random where 
 from __future__ import annotations
 
 import warnings
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
 from mixlogit.blocks import Sums
-from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
+from mixlogit.logit import ChoiceTable
 from mixlogit.moments import LatentMoments
-from mixlogit.newton import maximise, solve_scaled
+from mixlogit.newton import Ascent, maximise, solve_scaled
 
 __all__ = [
     "clusters",
@@ -23,6 +25,7 @@ __all__ = [
     "information_of_one",
     "noise",
     "partitions",
+    "pooled_ascent",
     "pooled_logit",
 ]
 
@@ -33,10 +36,23 @@ _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of t
 _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 
 
+# searches, summaries and moments of one table all need its logit with one class
+_pooled: WeakKeyDictionary[ChoiceTable, dict[float, Ascent[Evaluation]]] = WeakKeyDictionary()
+
+
+def pooled_ascent(likelihood: MixtureLikelihood) -> Ascent[Evaluation]:
+    """Maximum of the logit with one class, without constraints; found once for each table."""
+    known = _pooled.setdefault(likelihood.table, {})
+    if likelihood.penalty not in known:
+        one = likelihood.with_classes(1)
+        start = np.zeros(one.n_params)
+        known[likelihood.penalty] = maximise(one.evaluate, start, radius=_WHOLE_STEPS)
+    return known[likelihood.penalty]
+
+
 def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
     """Coefficients (L,) of the logit with one class."""
-    one = likelihood.with_classes(1)
-    return maximise(one.evaluate, np.zeros(one.n_params), radius=_WHOLE_STEPS).x
+    return pooled_ascent(likelihood).x
 
 
 def from_moments(

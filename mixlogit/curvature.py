@@ -52,6 +52,8 @@ class Point:
         Its gradient.
     llf : float
         Log-likelihood without the penalty.
+    posterior : ndarray, shape (K, N)
+        Posterior probability of each class.
     mass : ndarray, shape (K,)
         Posterior weight of each class.
     """
@@ -59,11 +61,12 @@ class Point:
     value: float
     score: np.ndarray
     llf: float
+    posterior: np.ndarray
     mass: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class WideEvaluation(Point):
+class WideEvaluation:
     """The log-likelihood at a point, with products in place of a Hessian.
 
     Parameters
@@ -79,6 +82,10 @@ class WideEvaluation(Point):
         At a point so near that its complete information serves as preconditioner here.
     """
 
+    value: float
+    score: np.ndarray
+    llf: float
+    mass: np.ndarray
     likelihood: MixtureLikelihood
     params: np.ndarray
     gate_information: np.ndarray
@@ -98,7 +105,7 @@ class WideEvaluation(Point):
 
     def point(self) -> Point:
         """Leave out what holds the table."""
-        return Point(self.value, self.score, self.llf, self.mass)
+        return Point(self.value, self.score, self.llf, self.posterior, self.mass)
 
     def product(self, vectors: np.ndarray) -> np.ndarray:
         """Hessian times vectors, (D,) or (n, D), in one pass over the table."""

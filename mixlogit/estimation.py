@@ -179,7 +179,8 @@ def estimate(
                 candidates=candidates,
                 callback=watch_em,
             )
-        params = found.run.parameters[0].flat()
+        # Newton's steps hardly ever change the order of the classes any more
+        params = _largest_first(likelihood, found.run.parameters[0]).flat()
         if method == "em":
             evaluation, n_newton = _evaluate(likelihood, params), 0
             ended = "em" if found.run.converged[0] else "maxiter"

@@ -12,7 +12,7 @@ from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrap
 from statsmodels.base.wrapper import populate_wrapper
 from statsmodels.tools.tools import nan_dot
 
-from mixlogit.candidates import pooled_logit
+from mixlogit.candidates import pooled_ascent
 from mixlogit.certificate import Certificate
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
@@ -166,6 +166,10 @@ class MixedMultinomialLogitResults(
     def _likelihood(self) -> MixtureLikelihood:
         return self.model.likelihood(self.mle_settings["penalty"])
 
+    @cached_property
+    def _posterior(self) -> np.ndarray:
+        return np.ascontiguousarray(self._fit.evaluation.posterior.T)  # (N, K)
+
     @property
     def _class_names(self) -> list[str]:
         return [f"class{k}" for k in range(1, self.n_classes + 1)]
@@ -190,8 +194,7 @@ class MixedMultinomialLogitResults(
     @cached_property
     def ll_mnl(self) -> float:
         """Log-likelihood of the multinomial logit with one class."""
-        one = self.model.likelihood(0.0, n_classes=1)
-        return one.evaluate(pooled_logit(one)).llf
+        return pooled_ascent(self.model.likelihood()).evaluation.llf
 
     @property
     def prsquared(self) -> float:

@@ -59,6 +59,9 @@ class TasteResults:
         def _likelihood(self) -> MixtureLikelihood: ...
 
         @property
+        def _posterior(self) -> np.ndarray: ...
+
+        @property
         def _class_names(self) -> list[str]: ...
 
         def cov_params(self) -> np.ndarray: ...
@@ -114,10 +117,6 @@ class TasteResults:
         """
         columns = share_columns(self._shares, self._share_errors, alpha)
         return pd.DataFrame(columns, index=self._class_names)
-
-    @cached_property
-    def _posterior(self) -> np.ndarray:
-        return self._likelihood.posterior(self._parameters)[1]
 
     @property
     def posterior(self) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
-from functools import wraps
+from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -43,13 +43,19 @@ def n_workers(controller: ThreadpoolController) -> int:
     return min([_n_processors(), *(library.num_threads or 1 for library in libraries)])
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """BLAS as it is loaded with NumPy and SciPy; to look for it takes as long as a short fit."""
+    return ThreadpoolController()
+
+
 @contextmanager
 def _sharing() -> Iterator[None]:
     """Keep BLAS to one thread, and a pool of workers at hand; within another, do nothing."""
     if _is_sharing.get():
         yield
         return
-    controller = ThreadpoolController()
+    controller = _libraries()
     workers = n_workers(controller)
     inside = _is_sharing.set(True)
     try:

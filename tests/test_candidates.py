@@ -9,6 +9,7 @@ import oracle
 import pandas as pd
 import pytest
 import zoo
+from conftest import electricity_model
 from simulated import TASTES, likelihood_of, panel, truth
 
 from mixlogit import MixedMultinomialLogit, candidates
@@ -19,6 +20,7 @@ from mixlogit.candidates import (
     in_subspace,
     noise,
     partitions,
+    pooled_ascent,
     pooled_logit,
 )
 from mixlogit.em import expectation_maximisation
@@ -86,6 +88,18 @@ def test_the_pooled_logit_is_a_maximum(case):
     # scores of single choices are of the size of an attribute
     size = np.abs(np.concatenate([x.ravel() for p in case.problem for x, _ in p.choices])).max()
     assert np.abs(score).max() < 1e-7 * size
+
+
+def test_the_pooled_logit_is_found_once_for_a_table_and_a_penalty():
+    model = electricity_model(2)
+    first = pooled_ascent(model.likelihood())
+    assert pooled_ascent(model.likelihood(n_classes=4)) is first
+    shrunk = pooled_ascent(model.likelihood(50.0))
+    assert shrunk is not first
+    size = model.choices.exog_scale
+    assert np.linalg.norm(shrunk.x * size) < 0.95 * np.linalg.norm(first.x * size)
+    one, other = (pooled_ascent(likelihood_of(panel(seed), 2)).x for seed in (1, 2))
+    assert (one != other).all()
 
 
 def test_k_means_on_scores_finds_people_of_a_kind():

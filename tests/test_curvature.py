@@ -340,6 +340,8 @@ def test_fits_without_standard_errors_say_so(monkeypatch):
         assert found.conf_int().isna().all().all()
         evaluation = found._results._fit.evaluation
         assert isinstance(evaluation, Evaluation if many else Point)
+        # parameters are as near as Newton's last step
+        np.testing.assert_allclose(found.posterior, expected.posterior, rtol=0, atol=1e-7)
         text = str(found.summary())
         assert "Standard errors were not asked for; with_cov() gives them." in text
         assert "std err" not in text

@@ -88,6 +88,8 @@ def test_posterior_has_a_row_per_individual(electricity):
     posterior = electricity.posterior
     assert list(posterior.index) == sorted(SURVEY["person"].unique())
     np.testing.assert_allclose(posterior.sum(axis=1), 1, rtol=0, atol=1e-13)
+    again = electricity.model.posterior(electricity.params)  # from log-likelihoods alone
+    np.testing.assert_allclose(posterior, again, rtol=0, atol=1e-12)
 
 
 # -- fit measures ------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ class AnyEstimates(TasteResults):
         self.covariance = covariance
         self._likelihood = model.likelihood()
         self._parameters = self._likelihood.unpack(params)
+        self._posterior = self._likelihood.posterior(self._parameters)[1]
         self._class_names = [f"class{k + 1}" for k in range(model.n_classes)]
 
     def cov_params(self) -> np.ndarray:
