@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _ROWS_PER_BLOCK = 8192
-_COPY_BYTES = 1 << 25  # rows that are picked are copied up to this size
+_COPY_BYTES = 1 << 23  # rows that are picked are copied up to this size
 
 
 class StoredRows:

@@ -183,18 +183,19 @@ class _Block(ABC):
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
         self.n_situations = situations.stop - situations.start
-        self._start = start - start[0]
+        self._start = _short(start - start[0])
         self._order = order
 
         first, last = entries.start[individuals.start], entries.start[individuals.stop]
         self.entry_start = entries.start[individuals] - first
         self.entry_count = entries.count[first:last]
-        self.entry_row = entries.row[first:last] - start[0]
+        self.entry_row = _short(entries.row[first:last] - start[0])
         self.entry_owner = np.repeat(
-            np.arange(self.n_individuals), np.diff(np.append(self.entry_start, last - first))
+            _short(np.arange(self.n_individuals)),
+            np.diff(np.append(self.entry_start, last - first)),
         )
         situation = np.searchsorted(self._start, self.entry_row, side="right") - 1
-        self.entry_situation = _inverse(order)[situation]
+        self.entry_situation = _short(_inverse(order)[situation])
         self.is_once = bool((self.entry_count == 1).all())
         # where no two entries meet, sums over entries are assignments
         self.has_own_rows = _is_distinct(self.entry_row, self.n_rows)
@@ -319,7 +320,7 @@ class _SmallSets(_Block):
         self._is_kept, self._keeps_products = is_kept, keeps_products
         place = np.full(self.n_rows, -1)
         place[layout.rows] = np.arange(layout.n_rows)
-        self._entry_place = place[self.entry_row]  # −1 for first alternatives
+        self._entry_place = _short(place[self.entry_row])  # −1 for first alternatives
 
     @cached_property
     def _kept(self) -> np.ndarray:
@@ -907,6 +908,11 @@ def _pair_products(exog: np.ndarray) -> np.ndarray:
         np.multiply(exog[a], exog[a:], out=out[first : first + n])
         first += n
     return out
+
+
+def _short(places: np.ndarray) -> np.ndarray:
+    """Places in a block in half the memory: there are some for every choice."""
+    return places.astype(np.int32 if places.max(initial=0) < 1 << 31 else np.int64)
 
 
 def _inverse(permutation: np.ndarray) -> np.ndarray:
