@@ -484,8 +484,8 @@ class _LargeSets(_Block):
         self._pieces = [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
     @cached_property
-    def _centre(self) -> np.ndarray:
-        """Mean attributes of each situation, (L, situations), of which there are few."""
+    def _kept_centre(self) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), held in memory."""
         mean = np.zeros((self.n_situations, self._table.shape[1]))
         for rows in self._pieces:
             first = int(self._layout.owner(np.array(rows.start)))
@@ -495,6 +495,17 @@ class _LargeSets(_Block):
         mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean.T)
 
+    def _centre_of(self, exog: np.ndarray) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), given a piece as it stands.
+
+        Those of all situations may take a sixteenth of the table, which is much if the table is
+        not in memory. They are then found anew, unless the block has several pieces.
+        """
+        if self._is_kept or len(self._pieces) > 1 or isinstance(self._table, np.ndarray):
+            return self._kept_centre
+        mean = np.add.reduceat(exog, self._start[:-1], axis=0) / np.diff(self._start)[:, None]
+        return mean.T
+
     @cached_property
     def _kept(self) -> dict[int, np.ndarray]:
         """Attributes of every piece by its first row, held in memory."""
@@ -502,7 +513,9 @@ class _LargeSets(_Block):
 
     def _read(self, rows: slice) -> np.ndarray:
         """Attributes of some rows, centred by situation, (L, rows)."""
-        return np.subtract(self.read(rows).T, self._centre[:, self._layout.owners(rows)], order="C")
+        exog = self.read(rows)
+        centre = self._centre_of(exog)[:, self._layout.owners(rows)]
+        return np.subtract(exog.T, centre, order="C")
 
     def _piece(self, rows: slice) -> np.ndarray:
         """Attributes of a piece, (L, rows)."""
@@ -573,8 +586,11 @@ class _LargeSets(_Block):
 
     def _chosen(self, which: slice) -> np.ndarray:
         """Centred attributes of the rows of some entries, (L, e)."""
-        exog = self.take(self.entry_row[which]).T
-        return exog - self._centre[:, self.entry_situation[which]]
+        row, situation = self.entry_row[which], self.entry_situation[which]
+        if len(self._pieces) > 1:
+            return self.take(row).T - self._kept_centre[:, situation]
+        exog = self.read()
+        return exog[row].T - self._centre_of(exog)[:, situation]
 
     def _expectation(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (rows,) under one logit, and means of centred attributes (L, S)."""
@@ -586,7 +602,8 @@ class _LargeSets(_Block):
         return prob[0], self._share_out(totals, 1)[0][0]
 
     def means(self, beta: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray((self._centre + self._expectation(beta)[1]).T)
+        centre = self._centre_of(self.read(self._pieces[0]))
+        return np.ascontiguousarray((centre + self._expectation(beta)[1]).T)
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         prob, mean = self._expectation(beta)
