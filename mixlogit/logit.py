@@ -273,7 +273,9 @@ class _Block(ABC):
         (M, L, situations) what was expected, both from the same origin.
         """
         parts = []
-        for which, individuals, start in self._some_entries(_MAX_ROWS // len(mean)):
+        # the caller may hold several arrays of the size of the scores
+        at_once = min(_MAX_ROWS, _CACHE_BYTES // (16 * mean.shape[1]))
+        for which, individuals, start in self._some_entries(at_once // len(mean)):
             score = chosen(which) - mean.take(self.entry_situation[which], axis=2)
             if not self.is_once:
                 score *= self.entry_count[which]
