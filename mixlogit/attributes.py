@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _ROWS_PER_BLOCK = 8192
-_COPY_BYTES = 1 << 25  # rows that are picked are copied up to this size
+_COPY_BYTES = 1 << 23  # rows that are picked are copied up to this size
 
 
 class StoredRows:
@@ -236,23 +236,20 @@ def stored_type(dtype: Any) -> np.dtype:
     return np.dtype(found)
 
 
-def picked(rows: RowTable, is_picked: np.ndarray) -> RowTable:
+def picked(rows: RowTable, positions: np.ndarray) -> RowTable:
     """Pick rows of a table: a copy if they are few, and read from where they are if not.
 
     Parameters
     ----------
     rows : ndarray or StoredRows, shape (R, L)
-    is_picked : ndarray of bool, shape (R,)
+    positions : ndarray of int, shape (n,)
 
     Returns
     -------
     ndarray or StoredRows
     """
-    positions = np.flatnonzero(is_picked)
     if 8 * len(positions) * rows.shape[1] <= _COPY_BYTES:
         return taken(rows, positions)
-    if len(rows) <= np.iinfo(np.int32).max:
-        positions = positions.astype(np.int32)
     if isinstance(rows, _PickedRows):
         return _PickedRows(rows.rows, rows.positions[positions])
     return _PickedRows(rows, positions)

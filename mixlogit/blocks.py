@@ -72,18 +72,19 @@ class Block(ABC):
         self.individuals = individuals
         self.n_individuals = individuals.stop - individuals.start
         self.n_situations = situations.stop - situations.start
-        self._start = start - start[0]
+        self._start = _short(start - start[0])
         self._order = order
 
         first, last = entries.start[individuals.start], entries.start[individuals.stop]
         self.entry_start = entries.start[individuals] - first
         self.entry_count = entries.count[first:last]
-        self.entry_row = entries.row[first:last] - start[0]
+        self.entry_row = _short(entries.row[first:last] - start[0])
         self.entry_owner = np.repeat(
-            np.arange(self.n_individuals), np.diff(np.append(self.entry_start, last - first))
+            _short(np.arange(self.n_individuals)),
+            np.diff(np.append(self.entry_start, last - first)),
         )
         situation = np.searchsorted(self._start, self.entry_row, side="right") - 1
-        self.entry_situation = _inverse(order)[situation]
+        self.entry_situation = _short(_inverse(order)[situation])
         self.is_once = bool((self.entry_count == 1).all())
         # where no two entries meet, sums over entries are assignments
         self.has_own_rows = _is_distinct(self.entry_row, self.n_rows)
@@ -202,8 +203,9 @@ class Block(ABC):
     def _scores(self, mean: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield some individuals and their scores (M, L, n), given the means (M, L, situations)."""
         n_columns, n_attributes, _ = mean.shape
-        # pieces of wide scores are as long as pays in products with their own transpose
-        step = max(_CACHE_BYTES // (8 * n_columns * n_attributes), _MIN_ROWS)
+        # the caller may hold several arrays of the size of the scores, but those of many
+        # attributes are as long as pays in products with their own transpose
+        step = max(_CACHE_BYTES // (16 * n_columns * n_attributes), _MIN_ROWS)
         for which, individuals, start in self._some_entries(min(step, _MAX_ROWS // n_columns)):
             score = self._chosen(which) - mean.take(self.entry_situation[which], axis=2)
             if not self.is_once:
@@ -256,7 +258,7 @@ class _SmallSets(Block):
         self._is_kept, self._keeps_products = is_kept, keeps_products
         place = np.full(self.n_rows, -1)
         place[layout.rows] = np.arange(layout.n_rows)
-        self._entry_place = place[self.entry_row]  # −1 for first alternatives
+        self._entry_place = _short(place[self.entry_row])  # −1 for first alternatives
 
     @cached_property
     def _kept(self) -> np.ndarray:
@@ -449,8 +451,8 @@ class _LargeSets(Block):
         self._pieces = [slice(i, min(i + step, n_rows)) for i in range(0, n_rows, step)]
 
     @cached_property
-    def _centre(self) -> np.ndarray:
-        """Mean attributes of each situation, (L, situations), of which there are few."""
+    def _kept_centre(self) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), held in memory."""
         mean = np.zeros((self.n_situations, self._table.shape[1]))
         for rows in self._pieces:
             first = int(self._layout.owner(np.array(rows.start)))
@@ -459,6 +461,17 @@ class _LargeSets(Block):
             mean[first:stop] += np.add.reduceat(self.read(rows), begin, axis=0)
         mean /= np.diff(self._start)[:, None]
         return np.ascontiguousarray(mean.T)
+
+    def _centre_of(self, exog: np.ndarray) -> np.ndarray:
+        """Mean attributes of each situation, (L, situations), given a piece as it stands.
+
+        Those of all situations may take a sixteenth of the table, which is much if the table is
+        not in memory. They are then found anew, unless the block has several pieces.
+        """
+        if self._is_kept or len(self._pieces) > 1 or isinstance(self._table, np.ndarray):
+            return self._kept_centre
+        mean = np.add.reduceat(exog, self._start[:-1], axis=0) / np.diff(self._start)[:, None]
+        return mean.T
 
     @cached_property
     def _kept(self) -> dict[int, np.ndarray]:
@@ -470,8 +483,9 @@ class _LargeSets(Block):
         first, last = self._layout.owner(np.array([rows.start, rows.stop - 1]))
         owner = slice(first, first + 1) if first == last else self._layout.owners(rows)
         # products with many attributes need no copy that lies the other way
-        order: Literal["C", "K"] = "K" if len(self._centre) >= _MANY_ATTRIBUTES else "C"
-        return np.subtract(self.read(rows).T, self._centre[:, owner], order=order)
+        exog = self.read(rows)
+        order: Literal["C", "K"] = "K" if exog.shape[1] >= _MANY_ATTRIBUTES else "C"
+        return np.subtract(exog.T, self._centre_of(exog)[:, owner], order=order)
 
     def _piece(self, rows: slice) -> np.ndarray:
         """Attributes of a piece, (L, rows)."""
@@ -564,8 +578,11 @@ class _LargeSets(Block):
         return self._assign(weight, self.entry_row, self.n_rows)
 
     def _chosen(self, which: slice) -> np.ndarray:
-        exog = self.take(self.entry_row[which]).T
-        return exog - self._centre[:, self.entry_situation[which]]
+        row, situation = self.entry_row[which], self.entry_situation[which]
+        if len(self._pieces) > 1:
+            return self.take(row).T - self._kept_centre[:, situation]
+        exog = self.read()
+        return exog[row].T - self._centre_of(exog)[:, situation]
 
     def _expect(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         prob, log_f = self._choose(self._utilities(beta))
@@ -580,7 +597,8 @@ class _LargeSets(Block):
         return self._share_out(totals, len(prob))[0]
 
     def means(self, beta: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray((self._centre + self._expect(beta[None])[1][0]).T)
+        centre = self._centre_of(self.read(self._pieces[0]))
+        return np.ascontiguousarray((centre + self._expect(beta[None])[1][0]).T)
 
     def alternatives(self, beta: np.ndarray, weight: np.ndarray) -> Iterator[Alternatives]:
         prob, _ = self._choose(self._utilities(beta[None]))
@@ -800,6 +818,11 @@ def _pair_products(exog: np.ndarray) -> np.ndarray:
         np.multiply(exog[a], exog[a:], out=out[first : first + n])
         first += n
     return out
+
+
+def _short(places: np.ndarray) -> np.ndarray:
+    """Places in a block in half the memory: there are some for every choice."""
+    return places.astype(np.int32 if places.max(initial=0) < 1 << 31 else np.int64)
 
 
 def _inverse(permutation: np.ndarray) -> np.ndarray:

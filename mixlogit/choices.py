@@ -338,7 +338,8 @@ class ChoiceData:
             situation = individual[owner]
             owner = (np.cumsum(individual) - 1)[owner[situation]]
         sizes = arrangement.sizes
-        row = np.repeat(situation, sizes)
+        wide = np.int32 if self.n_rows <= np.iinfo(np.int32).max else np.int64
+        row = np.flatnonzero(np.repeat(situation, sizes)).astype(wide)
         begin = np.append(0, np.cumsum(sizes[situation]))
         chosen = entries.row[entry]
         # where the situation of each chosen row begins now, and before
@@ -349,7 +350,7 @@ class ChoiceData:
             exog=picked(self.exog, row),
             exog_names=self.exog_names,
             arrangement=Arrangement(
-                permutation=arrangement.places(np.flatnonzero(row)),
+                permutation=arrangement.places(row),
                 situation_start=begin,
                 situation_ids=arrangement.situation_ids[situation],
                 situation_owner=owner,

@@ -14,7 +14,6 @@ import pandas as pd
 
 from mixlogit.errors import ArgumentError
 from mixlogit.newton import diagonal_unit
-from mixlogit.threads import share_cores
 
 __all__ = [
     "COV_TYPES",
@@ -186,7 +185,6 @@ def cluster(
     return _sandwich(nonrobust(hessian), factor * (sums.T @ sums))
 
 
-@share_cores
 def covariance(
     cov_type: str,
     hessian: Callable[[], np.ndarray],

@@ -302,8 +302,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         The chunks are read twice, and once more for each pass that a transform such as
         ``standardize`` needs. Individuals keep the order of the table, in which `posterior`
         lists them. What stays in memory is about 2 bytes per row, and 4 or 8 more if rows are not
-        in order or are left out; 80 bytes per situation; and membership covariates. The file is
-        read block by block on every pass of a fit; up to 32 MB of a sample are held.
+        in order or are left out; 90 to 180 bytes per situation, and L numbers more in sets of more
+        than 16 alternatives if an individual has hundreds of rows; K numbers per individual;
+        and membership covariates. The file is read block by block on every pass of a fit.
         Predictions for the fitted table hold K numbers per row. ``lr_test`` of models with
         different formulas, and the bootstrap, hold the table, or K numbers per row.
         """

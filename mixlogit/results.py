@@ -27,6 +27,7 @@ from mixlogit.postestimation import (
 )
 from mixlogit.summary import Block, Summary, coefficient_table
 from mixlogit.tastes import TasteResults
+from mixlogit.threads import share_cores
 
 if TYPE_CHECKING:
     from mixlogit.model import MixedMultinomialLogit
@@ -85,6 +86,7 @@ class MixedMultinomialLogitResults(
     mle_retvals, mle_settings : dict
     """
 
+    @share_cores
     def __init__(
         self,
         model: MixedMultinomialLogit,

@@ -36,9 +36,10 @@ __all__ = ["INITS", "Search", "choose_m_step", "search"]
 
 INITS = ("auto", "moments", "subspace", "random")
 DEFAULT_STARTS = 8
-_SAMPLE, _SAMPLE_PER_PARAMETER = 2000, 40  # individuals that the search begins with, at least
+_SAMPLE, _SAMPLE_PER_PARAMETER = 1000, 20  # individuals that the search begins with, at least
 _GROWTH = 4
-_CARRIED = 3  # distinct optima of a sample that are carried on to a larger one
+_CARRIED = 4  # distinct optima of a sample that are carried on to a larger one
+_SAMPLE_MAXITER = 50  # EM iterations of one mixture on a sample, where classes may diverge
 _SURPLUS = 2  # classes that most candidates have to spare at first
 _SHRINK = (5, 3)  # EM iterations before the first removal, and after each
 _RUNG = 5  # EM iterations before the finalists go on
@@ -169,9 +170,17 @@ def search(
     draw = _Draw(likelihood, pooled, rng, candidates)
     climbs = _growing(climb, rng) if init == "auto" else [climb]
     found = _compete(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
+    is_settled = init != "auto" or _all_agree(found.run)
+    if len(climbs) == 1 and not is_settled:
+        found = _improved(climb, found, rng)
     for smaller, larger in itertools.pairwise(climbs):
         share = smaller.likelihood.data.n_distinct / larger.likelihood.data.n_distinct
         found = _carry_on(larger, found, share)
+        # optima of the first sample may be far from those of all: improve on the second, unless
+        # two of them have led to the best
+        if not (is_settled or (found.run.value[0] - found.run.value[1:2] < SAME_OPTIMUM).any()):
+            found = _improved(larger, found, rng)
+        is_settled = True
     return replace(found, moments=draw.estimate)
 
 
@@ -186,13 +195,14 @@ def _growing(climb: Climb, rng: np.random.Generator) -> list[Climb]:
         except IdentificationError:  # of rare categories, in a small sample
             sample = likelihood
         if sample.data.n_distinct < likelihood.data.n_distinct:
-            climbs.insert(-1, replace(climb, likelihood=sample))
+            maxiter = min(climb.maxiter, _SAMPLE_MAXITER)
+            climbs.insert(-1, replace(climb, likelihood=sample, maxiter=maxiter))
         n *= _GROWTH
     return climbs
 
 
 def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
-    """Draw candidates, let them race, and improve on the best."""
+    """Draw candidates, and let them race."""
     likelihood = climb.likelihood
     spare: list[tuple[str, int]] = []
     if init == "auto":
@@ -223,20 +233,26 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
         parameters = _relabelled(likelihood, parameters, draw.rng)
         origin = origin * (len(parameters.beta) // len(origin))
     heat = race(climb, parameters, ((_RUNG, _FINALISTS),))
-    finished: list[Run] = []
-    n_more = 0
-    if init == "auto" and not _all_agree(heat.run):
-        finished, n_more = improve(climb, heat.run, draw.rng)
     n_iter = run.n_iter[heat.index % len(run.value)] + heat.run.n_iter
-    every = Run.stack([replace(heat.run, n_iter=n_iter), *finished])
-    kind = [origin[i] for i in heat.index]
-    kind += ["split-merge"] * (len(every.value) - len(kind))
-    best = np.argsort(-every.value, kind="stable")
     return Search(
-        every[best],
-        tuple(kind[i] for i in best),
+        replace(heat.run, n_iter=n_iter),
+        tuple(origin[i] for i in heat.index),
         n_candidates=len(run.value),
-        n_candidate_iterations=round(work) + heat.n_iterations + n_more,
+        n_candidate_iterations=round(work) + heat.n_iterations,
+    )
+
+
+def _improved(climb: Climb, found: Search, rng: np.random.Generator) -> Search:
+    """Add what splits and removals of classes lead to."""
+    finished, n_more = improve(climb, found.run, rng)
+    every = Run.stack([found.run, *finished])
+    kind = [*found.origin, *["split-merge"] * (len(every.value) - len(found.origin))]
+    best = np.argsort(-every.value, kind="stable")
+    return replace(
+        found,
+        run=every[best],
+        origin=tuple(kind[i] for i in best),
+        n_candidate_iterations=found.n_candidate_iterations + n_more,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,59 @@ def test_a_fit_of_pieces_has_the_same_bits(frame):
         )
     pd.testing.assert_frame_equal(whole.logsum(), chunked.logsum())
     pd.testing.assert_frame_equal(whole.elasticities("cost"), chunked.elasticities("cost"))
+
+
+@pytest.fixture(scope="module")
+def large_sets():
+    """24 people with 20 trips of 20 modes each, and 4 people with 6 trips of 200 modes each."""
+    rng = np.random.default_rng(9)
+    sizes = np.repeat([20, 200], [24 * 20, 4 * 6])
+    trip = np.repeat(np.arange(len(sizes)), sizes)
+    person = np.repeat(np.arange(28), [20] * 24 + [6] * 4)[trip]
+    first = np.cumsum(sizes) - sizes
+    table = pd.DataFrame(
+        rng.standard_normal((len(trip), 30)) + rng.standard_normal(30) * 20,
+        columns=[f"x{i}" for i in range(30)],
+    ).assign(person=person, trip=trip, mode=np.arange(len(trip)) - first[trip], choice=0)
+    table.loc[first + rng.integers(sizes), "choice"] = 1
+    return table
+
+
+def of_large_sets(table):
+    formula = "choice ~ " + " + ".join(f"x{i}" for i in range(30))
+    return both(formula, table, cut(table, 3_000))
+
+
+def test_large_choice_sets_have_the_same_bits_in_a_file(large_sets, monkeypatch):
+    monkeypatch.setattr("mixlogit.blocks._KEEP_BYTES", 0)
+    likelihoods = [model.likelihood() for model in of_large_sets(large_sets)]
+    params = np.random.default_rng(0).normal(0, 0.1, likelihoods[0].n_params)
+    beta, weight = params[:30], np.ones(28)
+    (a, b), (one, other) = likelihoods, (x.evaluate(params) for x in likelihoods)
+    assert one.value == other.value
+    assert np.array_equal(one.score, other.score)
+    assert np.array_equal(one.hessian, other.hessian)
+    parameters = a.unpack(params)
+    assert np.array_equal(a.individual_scores(parameters), b.individual_scores(parameters))
+    for x, y in zip(a.table.occasions(beta), b.table.occasions(beta), strict=True):
+        assert np.array_equal(x.score, y.score)
+    rows = zip(a.table.alternatives(beta, weight), b.table.alternatives(beta, weight), strict=True)
+    for x, y in rows:
+        assert np.array_equal(x.deviation, y.deviation)
+
+
+def test_a_file_of_large_choice_sets_keeps_no_means_of_theirs(large_sets, monkeypatch):
+    monkeypatch.setattr("mixlogit.blocks._KEEP_BYTES", 0)
+    kept = []
+    for model in of_large_sets(large_sets[large_sets["person"] < 24]):
+        likelihood = model.likelihood()
+        tracemalloc.start()
+        likelihood.evaluate(np.zeros(likelihood.n_params))
+        gc.collect()
+        kept.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    # 8 bytes for each attribute and situation; the rest is the same, but for a few objects
+    assert kept[0] - kept[1] > 0.9 * 8 * 30 * 480
 
 
 def test_categories_may_first_appear_in_the_last_piece(frame):

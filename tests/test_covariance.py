@@ -8,7 +8,6 @@ import numpy as np
 import oracle
 import pytest
 import zoo
-from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from mixlogit.covariance import COV_TYPES, cluster, covariance, information_inverse, nonrobust
 from mixlogit.errors import ArgumentError
@@ -301,19 +300,6 @@ def test_scores_in_pieces_have_the_covariance_of_all_at_once(case, cov_type):
     )
     whole = by_name(cov_type, (hessian, scores, weights, frequency), **groups)
     assert_close(found, whole, 1e-12)  # the same sums in another order
-
-
-def test_covariances_keep_blas_to_one_thread():
-    seen = []
-
-    def scores():
-        blas = ThreadpoolController().select(user_api="blas")
-        seen.extend(library.num_threads for library in blas.lib_controllers)
-        return np.eye(2)
-
-    with threadpool_limits(2, user_api="blas"):
-        covariance("opg", lambda: -np.eye(2), scores, np.ones(2), np.ones(2))
-    assert set(seen) == {1}
 
 
 def test_no_covariance_is_a_nan_and_needs_nothing():

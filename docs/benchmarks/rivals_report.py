@@ -309,7 +309,8 @@ def figures(rows: list[Row], out: Path) -> None:
 
     with plt.rc_context({"font.size": 9}):
         ratios(rows, plt).savefig(out / "rivals.png", dpi=200)
-        memory(rows, plt).savefig(out / "rivals_memory.png", dpi=200)
+        if own := [row for row in rows if is_of_memory(row)]:
+            memory(own, plt).savefig(out / "rivals_memory.png", dpi=200)
     plt.close("all")
 
 
@@ -353,15 +354,19 @@ def ratios(rows: list[Row], plt: Any) -> Any:
     return fig
 
 
+def is_of_memory(row: Row) -> bool:
+    """Whether a row is of fresh processes on a simulated panel."""
+    return row.measure.of is wall and row.measure.part == "fresh" and row.table.isupper()
+
+
 def memory(rows: list[Row], plt: Any) -> Any:
     """Peak memory of fresh processes against the size of simulated panels."""
     fig, ax = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
     points: dict[str, dict[str, float]] = {}
     for row in rows:
-        if row.measure.of is wall and row.measure.part == "fresh" and row.table.isupper():
-            for side, runs in ((OURS, row.ours), (row.rival, row.theirs)):
-                peak = median(run["peak"] for run in runs) / MEGABYTE
-                points.setdefault(side, {})[row.table] = peak
+        for side, runs in ((OURS, row.ours), (row.rival, row.theirs)):
+            peak = median(run["peak"] for run in runs) / MEGABYTE
+            points.setdefault(side, {})[row.table] = peak
     for side, peaks in points.items():
         order = sorted(peaks, key=attributes)
         x, y = [attributes(table) / MEGABYTE for table in order], [peaks[table] for table in order]
