@@ -81,7 +81,12 @@ class Slots:
         """Sums by situation of attributes (L, rows) times weights (M, rows): (M, L, S)."""
         if self._is_balanced:
             return np.einsum("mjs,ljs->mls", self._by_slot(weight), self._by_slot(exog))
-        return np.array([self.reduce(np.add, w * exog, 0.0) for w in weight])
+        if len(weight) >= len(self._slots):
+            return np.array([self.reduce(np.add, w * exog, 0.0) for w in weight])
+        out = np.zeros((len(weight), len(exog), self.n_situations))
+        for rows, n in self._slots:
+            out[..., :n] += weight[:, None, rows] * exog[:, rows]
+        return out
 
     def lay_out(self, exog: np.ndarray) -> np.ndarray:
         """Attributes (rows, L) of the table in this order, against the first: (L, rows)."""

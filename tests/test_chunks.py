@@ -130,6 +130,7 @@ def of_large_sets(table):
 
 def test_large_choice_sets_have_the_same_bits_in_a_file(large_sets, monkeypatch):
     monkeypatch.setattr("mixlogit.blocks._KEEP_BYTES", 0)
+    monkeypatch.setattr("mixlogit.blocks._MEAN_SLOTS", 16.0)
     likelihoods = [model.likelihood() for model in of_large_sets(large_sets)]
     params = np.random.default_rng(0).normal(0, 0.1, likelihoods[0].n_params)
     beta, weight = params[:30], np.ones(28)
@@ -148,6 +149,7 @@ def test_large_choice_sets_have_the_same_bits_in_a_file(large_sets, monkeypatch)
 
 def test_a_file_of_large_choice_sets_keeps_no_means_of_theirs(large_sets, monkeypatch):
     monkeypatch.setattr("mixlogit.blocks._KEEP_BYTES", 0)
+    monkeypatch.setattr("mixlogit.blocks._MEAN_SLOTS", 16.0)
     kept = []
     for model in of_large_sets(large_sets[large_sets["person"] < 24]):
         likelihood = model.likelihood()
