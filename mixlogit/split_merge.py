@@ -31,12 +31,14 @@ _SHAKE_RUNGS = (6, 6)
 _MANY_CLASSES = 6  # from which local optima abound, and every move is tried
 _RIVAL = 3.0  # log-likelihood between optima that data of this size hardly tell apart
 _SOURCES = 2  # of the best distinct optima, how many are improved on
-_MAX_SOURCES = 20
+_MAX_ROUNDS = 20
 _NEAR = 4.0  # squared standard errors, if the classes were observed, of all tastes together
 _LEAST_EXCESS = 0.05  # of the variance of scores, relative to their information
 
 
-def improve(climb: Climb, best: Run, rng: np.random.Generator) -> tuple[list[Run], int]:
+def improve(
+    climb: Climb, best: Run, rng: np.random.Generator, n_rounds: int | None = None
+) -> tuple[list[Run], int]:
     """Move classes about in rounds, until nothing better than the best optimum is found.
 
     The best optimum is tried with splits along the direction in which tastes vary most. With many
@@ -49,6 +51,8 @@ def improve(climb: Climb, best: Run, rng: np.random.Generator) -> tuple[list[Run
     best : Run
         Finished mixtures, best first.
     rng : numpy.random.Generator
+    n_rounds : int or None
+        At most so many; 20 if None.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def improve(climb: Climb, best: Run, rng: np.random.Generator) -> tuple[list[Run
     finished: list[Run] = []
     work = 0.0
     explored: list[_Optimum] = []
-    while climb.likelihood.n_classes > 2 and len(explored) < _MAX_SOURCES:
+    while climb.likelihood.n_classes > 2 and len(explored) < (n_rounds or _MAX_ROUNDS):
         known = Run.stack([best, *finished])
         is_hard = climb.likelihood.n_classes >= _MANY_CLASSES or _has_rival(known)
         source = _next_source(

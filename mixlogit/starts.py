@@ -36,10 +36,12 @@ __all__ = ["INITS", "Search", "choose_m_step", "search"]
 
 INITS = ("auto", "moments", "subspace", "random")
 DEFAULT_STARTS = 8
-_SAMPLE, _SAMPLE_PER_PARAMETER = 1000, 20  # individuals that the search begins with, at least
-_GROWTH = 4
+_SAMPLE, _SAMPLE_PER_PARAMETER = 500, 25  # individuals that the search begins with, at least
+_GROWTH = 3
 _CARRIED = 4  # distinct optima of a sample that are carried on to a larger one
-_SAMPLE_MAXITER = 50  # EM iterations of one mixture on a sample, where classes may diverge
+# On a sample, where classes may diverge for ever: EM iterations of one mixture, difference of
+# log-likelihoods that belong to one optimum, and rounds of splits and removals.
+_SAMPLE_MAXITER, _SAMPLE_SAME, _SAMPLE_ROUNDS = 50, 0.5, 4
 _SURPLUS = 2  # classes that most candidates have to spare at first
 _SHRINK = (5, 3)  # EM iterations before the first removal, and after each
 _RUNG = 5  # EM iterations before the finalists go on
@@ -177,15 +179,15 @@ def search(
         share = smaller.likelihood.data.n_distinct / larger.likelihood.data.n_distinct
         found = _carry_on(larger, found, share)
         # optima of the first sample may be far from those of all: improve on the second, unless
-        # two of them have led to the best
-        if not (is_settled or (found.run.value[0] - found.run.value[1:2] < SAME_OPTIMUM).any()):
-            found = _improved(larger, found, rng)
+        # three of them have led to the best
+        if not (is_settled or (found.run.value[0] - found.run.value[2:3] < SAME_OPTIMUM).any()):
+            found = _improved(larger, found, rng, None if larger is climb else _SAMPLE_ROUNDS)
         is_settled = True
     return replace(found, moments=draw.estimate)
 
 
 def _growing(climb: Climb, rng: np.random.Generator) -> list[Climb]:
-    """Samples of the individuals that grow fourfold, and last all of them."""
+    """Samples of the individuals that grow threefold, and last all of them."""
     likelihood = climb.likelihood
     n = max(_SAMPLE, _SAMPLE_PER_PARAMETER * likelihood.n_params)
     climbs = [climb]
@@ -242,9 +244,11 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
     )
 
 
-def _improved(climb: Climb, found: Search, rng: np.random.Generator) -> Search:
+def _improved(
+    climb: Climb, found: Search, rng: np.random.Generator, n_rounds: int | None = None
+) -> Search:
     """Add what splits and removals of classes lead to."""
-    finished, n_more = improve(climb, found.run, rng)
+    finished, n_more = improve(climb, found.run, rng, n_rounds)
     every = Run.stack([found.run, *finished])
     kind = [*found.origin, *["split-merge"] * (len(every.value) - len(found.origin))]
     best = np.argsort(-every.value, kind="stable")
@@ -261,7 +265,7 @@ def _carry_on(larger: Climb, found: Search, share: float) -> Search:
     value = found.run.value
     kept = [0]
     for i in range(1, len(value)):
-        if len(kept) < _CARRIED and value[kept[-1]] - value[i] >= SAME_OPTIMUM:
+        if len(kept) < _CARRIED and value[kept[-1]] - value[i] >= _SAMPLE_SAME:
             kept.append(i)
     run = larger.to_the_end(found.run.parameters[kept], floor=-np.inf)
     more = int(run.n_iter.sum())

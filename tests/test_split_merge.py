@@ -67,7 +67,7 @@ def test_two_classes_leave_nothing_to_split_and_remove():
 
 def test_rounds_have_an_end(monkeypatch):
     likelihood, stuck, _ = stuck_and_best()
-    monkeypatch.setattr(split_merge, "_MAX_SOURCES", 1)
+    monkeypatch.setattr(split_merge, "_MAX_ROUNDS", 1)
     assert len(improve(climb_of(likelihood), stuck, np.random.default_rng(0))[0]) == 1
 
 

@@ -277,14 +277,14 @@ def small_samples(monkeypatch):
     monkeypatch.setattr(starts, "_SAMPLE_PER_PARAMETER", 1)
 
 
-def test_samples_grow_fourfold_and_end_with_everybody(small_samples):
+def test_samples_grow_threefold_and_end_with_everybody(small_samples):
     likelihood = likelihood_of(panel(0, n_people=2400, n_situations=3), 3)
     climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
     climbs = starts._growing(climb, np.random.default_rng(0))
-    assert [one.likelihood.data.n_distinct for one in climbs] == [150, 600, 2400]
+    assert [one.likelihood.data.n_distinct for one in climbs] == [150, 450, 2400]
     assert climbs[-1] is climb
     assert [one.maxiter for one in climbs] == [50, 50, 500]  # classes of a sample may diverge
-    few = likelihood_of(panel(0, n_people=599, n_situations=3), 3)
+    few = likelihood_of(panel(0, n_people=449, n_situations=3), 3)
     assert len(starts._growing(Climb(few, NewtonStep(), 500, 1e-6), np.random.default_rng(0))) == 1
 
 
@@ -293,7 +293,7 @@ def test_a_sample_has_people_for_every_parameter(monkeypatch):
     likelihood = likelihood_of(panel(0, n_people=2000, n_situations=3), 3)  # 11 parameters
     climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
     climbs = starts._growing(climb, np.random.default_rng(0))
-    assert [one.likelihood.data.n_distinct for one in climbs] == [220, 2000]
+    assert [one.likelihood.data.n_distinct for one in climbs] == [275, 2000]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -314,26 +314,26 @@ def test_iterations_on_a_sample_count_in_proportion(small_samples):
     likelihood = likelihood_of(panel(0, n_people=2400), 3)
     found = found_by(likelihood, n_starts=8)
     # eight candidates of three to five classes run 8 iterations or more on 150 people; then four
-    # at most on 600 and on 2400: far less than 8 candidates would on all
+    # at most on 450 and on 2400: far less than 8 candidates would on all
     assert len(found.run.value) <= 4
     assert found.n_candidate_iterations < 8 * 8
     assert found.n_candidate_iterations >= 1
 
 
-@pytest.mark.parametrize(("same", "n_people"), [(0.0, [600]), (np.inf, [])])
+@pytest.mark.parametrize(("same", "rounds"), [(0.0, [(450, 4)]), (np.inf, [])])
 def test_optima_that_differ_are_improved_on_the_second_sample(
-    small_samples, monkeypatch, same, n_people
+    small_samples, monkeypatch, same, rounds
 ):
     seen = []
 
-    def improve(climb, best, rng):
-        seen.append(climb.likelihood.data.n_distinct)
+    def improve(climb, best, rng, n_rounds):
+        seen.append((climb.likelihood.data.n_distinct, n_rounds))
         return [], 0
 
     monkeypatch.setattr(starts, "improve", improve)
     monkeypatch.setattr(starts, "SAME_OPTIMUM", same)
     found_by(likelihood_of(panel(0, n_people=2400, n_situations=3), 3))
-    assert seen == n_people
+    assert seen == rounds
 
 
 def test_a_sample_that_does_not_identify_the_tastes_is_passed_over(small_samples):
