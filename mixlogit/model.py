@@ -582,10 +582,11 @@ class MixedMultinomialLogit(LikelihoodModel):
             How starts are found. "auto": latent moments where the data allow them, draws in their
             subspace, clusters of the individuals' scores and random partitions, most of them with
             two classes to spare that are taken away again; the best is then improved on by
-            splitting and removing classes until nothing better is found. With many individuals
-            all this runs on a random sample of them, and the best of it on all. The others are
-            one kind alone: atoms of the latent moments; draws in their subspace; random
-            partitions and noise.
+            splitting and removing classes until nothing better is found. With 1,500 individuals
+            or more, and 75 for each parameter, candidates run on a random sample of them, those
+            that are left on larger ones, and on the second they are improved on if their optima
+            differ. The others are one kind alone: atoms of the latent moments; draws in their
+            subspace; random partitions and noise.
         n_starts : int, optional
             Candidates, 8 by default. They run together for a few EM iterations; the better ones
             go on.
