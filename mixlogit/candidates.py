@@ -29,7 +29,7 @@ __all__ = [
     "pooled_logit",
 ]
 
-_PARTITION_STEPS = 3
+_CLUSTER_STEPS, _PARTITION_STEPS = 2, 1  # each on its own: random parts hardly differ
 _WIDE = 100  # attributes from which all parts share the information of the one logit
 _WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
@@ -133,7 +133,7 @@ def clusters(
         With a leading axis of length n.
     """
     parts = _k_means(likelihood, pooled, n, rng)
-    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts))
+    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts, _CLUSTER_STEPS))
 
 
 def partitions(
@@ -141,7 +141,7 @@ def partitions(
 ) -> Parameters:
     """Logits of random parts of the individuals; arguments as for `clusters`."""
     parts = rng.integers(likelihood.n_classes, size=(n, likelihood.data.n_distinct))
-    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts))
+    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts, _PARTITION_STEPS))
 
 
 def noise(
@@ -211,32 +211,52 @@ def information_of_one(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.
 
 
 def _logits_of_parts(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray
+    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray, n_steps: int
 ) -> np.ndarray:
-    """A few Newton steps of one logit per part of partitions (n, N): tastes (n, K, L)."""
+    """Newton steps of one logit per part of partitions (n, N), and one before: tastes (n, K, L).
+
+    The first step of all parts together takes one pass for one column: it begins at one logit, and
+    takes the information for a share of that of all.
+    """
     n, n_classes = len(parts), likelihood.n_classes
     at_once = max(likelihood.table.columns_at_once // n_classes, 1)
     if n > at_once:
         some = [parts[i : i + at_once] for i in range(0, n, at_once)]
-        return np.concatenate([_logits_of_parts(likelihood, pooled, few) for few in some])
-    beta = np.tile(pooled, (n * n_classes, 1))
+        return np.concatenate([_logits_of_parts(likelihood, pooled, p, n_steps) for p in some])
+    if not n:
+        return np.zeros((0, n_classes, len(pooled)))
     classes = np.arange(n_classes)[:, None]
 
     def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
         own = parts[:, None, individuals] == classes  # (n, K, individuals)
         return (own * likelihood.weight[individuals]).reshape(n * n_classes, -1), ()
 
-    is_wide = len(pooled) >= _WIDE
-    shared = information_of_one(likelihood, pooled) if n and is_wide else np.zeros((0, 0))
+    def weigh_all(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
+        return likelihood.weight[None, individuals], ()
+
+    def collect(score: np.ndarray, individuals: slice) -> Sums:
+        return (weigh(score, individuals)[0] @ score[0].T,)  # (n K, L)
+
     amount = likelihood.data.choices_per_individual * likelihood.weight
-    for _ in range(_PARTITION_STEPS if n else 0):
+    share = np.array([np.bincount(part, amount, n_classes) for part in parts]).reshape(-1, 1)
+    share = np.maximum(share / share[:n_classes].sum(), np.finfo(float).tiny)
+    sweep = likelihood.table.sweep(pooled[None], weigh_all, collect=collect)
+    shared = solve_scaled(sweep.curvature[0], np.eye(len(pooled)), ridge=1e-6)
+    (gradient,) = sweep.sums
+    beta = np.tile(pooled, (n * n_classes, 1))
+    beta = _stepped(likelihood, beta, gradient @ shared / share)
+    is_wide = len(pooled) >= _WIDE
+    for _ in range(n_steps):
         sweep = likelihood.table.sweep(beta, weigh, curvature=not is_wide)
         if is_wide:
-            mass = np.array([np.bincount(part, amount, n_classes) for part in parts]).reshape(-1, 1)
-            step = solve_scaled(shared, np.eye(len(pooled)), ridge=1e-6) @ sweep.gradient.T
-            step = step.T / np.maximum(mass, np.finfo(float).tiny)
+            step = sweep.gradient @ shared / share
         else:
             step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
-        length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
-        beta = beta + step / np.maximum(length, 1.0)
+        beta = _stepped(likelihood, beta, step)
     return beta.reshape(n, n_classes, len(pooled))
+
+
+def _stepped(likelihood: MixtureLikelihood, beta: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Take steps of tastes (M, L), of one util per standard deviation of an attribute at most."""
+    length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
+    return beta + step / np.maximum(length, 1.0)

@@ -24,7 +24,9 @@ from mixlogit.threads import share_cores
 __all__ = ["METHODS", "Fit", "State", "estimate"]
 
 METHODS = ("em-newton", "em", "newton")
-_HAND_OVER = 1e-3  # EM hands over to Newton when this much log-likelihood is left
+# EM hands over to Newton when this much log-likelihood is left: of finalists that are compared with
+# each other, and of a start that is alone.
+_HAND_OVER, _HAND_OVER_ALONE = 1e-3, 0.1
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
 _MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"
@@ -163,7 +165,9 @@ def estimate(
         watch("newton", at.value if is_inside else -np.inf, at.mass)
 
     em_maxiter = _WARM_UP if method == "newton" else maxiter
-    em_tol = tol if method == "em" else max(tol, _HAND_OVER)
+    is_alone = start is not None or (init != "auto" and n_starts == 1 and candidates is None)
+    hand_over = _HAND_OVER_ALONE if is_alone else _HAND_OVER
+    em_tol = tol if method == "em" else max(tol, hand_over)
     found: Search | None = None
     try:
         if start is not None:

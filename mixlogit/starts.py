@@ -223,6 +223,9 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
     if draw.given is not None:
         stack = Parameters.stack([stack, draw.given])
         origin += ["given"] * len(draw.given.beta)
+    if len(origin) == 1 and not spare and not likelihood.constraints.names_classes:
+        run = climb.to_the_end(stack)
+        return Search(run, tuple(origin), 1, int(run.n_iter[0]))
     run = climb.some(stack, sum(_SHRINK))
     work = float(run.n_iter.sum())
     if any(n for _, n in spare):

@@ -224,7 +224,7 @@ def test_parts_of_wide_tables_rise_above_the_pooled_logit(case, monkeypatch):
     pooled = pooled_logit(likelihood)
     parts = np.random.default_rng(4).integers(2, size=(3, likelihood.data.n_distinct))
     monkeypatch.setattr(candidates, "_WIDE", 0)
-    found = candidates._logits_of_parts(likelihood, pooled, parts)  # (3, 2, L)
+    found = candidates._logits_of_parts(likelihood, pooled, parts, 2)  # (3, 2, L)
     each = likelihood.table.log_likelihoods(np.vstack([pooled, found.reshape(6, -1)]))  # (7, N)
     for g in range(3):
         for k in range(2):
