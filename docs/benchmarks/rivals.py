@@ -148,7 +148,8 @@ def measure(name: str, args: argparse.Namespace, runs: list[Run]) -> None:
     for run in left:
         plan = PARTS[name].plan
         steps = plan.get(run["side"], plan[""]).format(*[run["pair"]] * (1 + REPEATS)).split()
-        command = [sys.executable, str(HERE / "sides.py"), run["side"]]
+        python = args.own if run["side"] == OURS and args.own else sys.executable
+        command = [python, str(HERE / "sides.py"), run["side"]]
         command += [str((tables / run["table"]).resolve()), str(run["classes"]), *steps]
         figures, printed = launch(command, log, args.limit)
         run |= figures | {"version": version(PACKAGES[run["side"]]), "cores": os.cpu_count()}
@@ -192,6 +193,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=1800, help="seconds that a run may take")
     parser.add_argument("--out", type=Path, default=Path("rivals"), help="folder of the runs")
     parser.add_argument("--tables", type=Path, help="folder of the tables")
+    parser.add_argument("--own", help="interpreter that has this package, for its side")
     parser.add_argument("--figures", type=Path, help="folder of the figures")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
