@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -229,7 +229,7 @@ def _diverging(
 
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     is_lost = np.zeros(len(unit), dtype=bool)
-    for block, reference, size in _blocks(likelihood, parameters, at, face):
+    for block, reference, size in _blocks(likelihood, parameters, at, face, unit, information_of):
         phi = face.reduced(params)[block]
         part = _lost_part(
             phi,
@@ -249,20 +249,37 @@ def _blocks(
     parameters: Parameters,
     at: Evaluation | WideEvaluation,
     face: Constraints,
+    unit: np.ndarray,
+    information_of: Callable[[np.ndarray], np.ndarray],
 ) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Free parameters, their information at equal probabilities, and choices in all."""
+    """Free parameters, their information at equal probabilities, and choices in all.
+
+    Classes whose tastes keep enough information for them not to diverge are left out.
+    """
     data, weight = likelihood.data, likelihood.weight
     n_classes, n_attributes = parameters.beta.shape
     n_tastes, place = parameters.beta.size, np.arange(face.n_free)
     is_taste = face.free < n_tastes
     if not likelihood.penalty:  # a penalised maximum is finite
-        equal = _equal_information(likelihood, at.posterior)
         choices = float(data.choices_per_individual @ weight) / float(weight.sum())
         if face.basis is None:
-            for k in range(n_classes):
-                own = slice(k * n_attributes, (k + 1) * n_attributes)
-                yield place[own], equal[k], float(at.mass[k]) * choices
+            of_class = place[:n_tastes].reshape(n_classes, n_attributes)
+            size = at.mass * choices
+            # information of all classes is more than that of one, so this much of it is enough
+            enough = _LEAST_SURPRISES * float(weight.sum()) / data.n_individuals
+            of_all = _equal_information(likelihood, np.ones((1, data.n_distinct)))[0]
+            whiten, _ = whitener(of_all, unit[of_class[0]])
+            suspects = [
+                k
+                for k, own in enumerate(of_class)
+                if not _least_remains(information_of(own), whiten) * size[k] >= enough
+            ]
+            if suspects:
+                equal = _equal_information(likelihood, at.posterior[suspects])
+                for k, reference in zip(suspects, equal, strict=True):
+                    yield of_class[k], reference, float(size[k])
         else:  # tied coefficients have their information from several classes
+            equal = _equal_information(likelihood, at.posterior)
             basis = face.basis[:n_tastes, is_taste]
             whole = basis.T @ scipy.linalg.block_diag(*equal) @ basis
             yield place[is_taste], whole, float(weight.sum()) * choices
@@ -274,6 +291,12 @@ def _blocks(
             basis = face.basis[n_tastes:, ~is_taste]
             gate = basis.T @ gate @ basis
         yield place[~is_taste], gate, float(weight.sum())
+
+
+def _least_remains(information: np.ndarray, whiten: np.ndarray) -> float:
+    """Smallest eigenvalue of an information (L, L) in units of another; nan if there is none."""
+    remains = np.linalg.eigvalsh(whiten.T @ information @ whiten)
+    return float(remains[0]) if len(remains) else float("nan")
 
 
 def _equal_information(likelihood: MixtureLikelihood, posterior: np.ndarray) -> np.ndarray:
