@@ -1,6 +1,6 @@
 """Tables of choices that the benchmarks share, written once as one file for each column.
 
-python docs/benchmarks/designs.py /tmp/tables S M electricity 2000-10-5-8-3
+python docs/benchmarks/designs.py tables S M electricity 2000-10-5-8-3
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """This package beside others that fit the same models, on the same files, one run after the other.
 
-    python docs/benchmarks/rivals.py all --out /tmp/runs
-    python docs/benchmarks/rivals.py fresh --sets S electricity --rivals lcl --out /tmp/runs
-    python docs/benchmarks/rivals.py table --out /tmp/runs         # of what was run before
+    python docs/benchmarks/rivals.py all --out runs
+    python docs/benchmarks/rivals.py fresh --sets S electricity --rivals lcl --out runs
+    python docs/benchmarks/rivals.py table --out runs         # of what was run before
 
 Every run is a process of its own, and runs alternate: ours, rival, ours, rival. Parts:
 

@@ -1,6 +1,6 @@
 """Time and memory of a fit against people, alternatives, attributes, classes and starts.
 
-    python docs/benchmarks/scaling.py --out /tmp/points --figure docs/benchmarks/figures/scaling.png
+    python docs/benchmarks/scaling.py --out points --figure docs/benchmarks/figures/scaling.png
 
 One of them at a time is moved over a decade around a base case. Every point is a process of its
 own: a default fit, whose peak is read, two more from other seeds, and EM from one random partition.

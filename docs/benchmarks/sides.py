@@ -4,7 +4,7 @@ Run by ``rivals.py``: the name of the package, the folder of the table, the numb
 fits to be done one after the other, each "default", "one:SEED" (one random start) or "search:SEED"
 (the search over starts that the package offers).
 
-    python docs/benchmarks/sides.py mixlogit /tmp/tables/S 2 one:0 one:0
+    python docs/benchmarks/sides.py mixlogit tables/S 2 one:0 one:0
 """
 
 from __future__ import annotations
