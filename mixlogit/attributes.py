@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ _ROWS_PER_BLOCK = 8192
 _COPY_BYTES = 1 << 23  # rows that are picked are copied up to this size
 
 
-class StoredRows:
+class StoredRows(ABC):
     """Rows that are not float64 in memory.
 
     Parameters
@@ -70,13 +71,13 @@ class StoredRows:
         """Read the whole table into memory."""
         return self.read(0, len(self)).astype(dtype or np.float64, copy=False)
 
+    @abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
         """Read the rows from start to stop, (stop − start, L) of float64."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Read rows at these positions, (n, L) of float64."""
-        raise NotImplementedError
 
 
 RowTable = np.ndarray | StoredRows

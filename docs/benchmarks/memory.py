@@ -16,6 +16,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from typing import Any
 
 # Only the children import numpy: a child's peak begins with the memory of its parent.
 STAGES = {
@@ -108,9 +109,9 @@ def measure(layout: str, size: int, stage: str, is_traced: bool) -> dict[str, fl
     return out
 
 
-def child(layout: str, size: int, stage: str, is_traced: bool) -> dict[str, float]:
-    """Measure in a fresh process."""
-    command = [sys.executable, __file__, "--child", layout, str(size), stage, str(int(is_traced))]
+def child(program: str, *arguments: object) -> dict[str, Any]:
+    """Let a program measure in a fresh process."""
+    command = [sys.executable, program, "--child", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
@@ -131,15 +132,15 @@ def main() -> None:
         print(json.dumps(measure(layout, int(size), stage, is_traced == "1")))
         return
     for layout, size in (("panel", args.individuals), ("table", args.alternatives)):
-        first = child(layout, size, "import", False)
+        first = child(__file__, layout, size, "import", 0)
         unit = first["table"]
         print(f"\n{layout}: float64 attributes {unit / MEGABYTE:.0f} MB = 1 table; imports")
         print(f"{first['imports'] / MEGABYTE:.0f} MB; with the user's frame", end=" ")
         print(f"{first['frame'] / MEGABYTE:.0f} MB (peak {first['building'] / MEGABYTE:.0f} MB)")
         print(f"{'':32}{'above the frame':>20}{'allocated':>12}{'kept':>8}{'in all':>18}{'s':>7}")
         for stage in ("data", "em", "fit"):
-            got = child(layout, size, stage, False)
-            traced = child(layout, size, stage, True)["traced"]
+            got = child(__file__, layout, size, stage, 0)
+            traced = child(__file__, layout, size, stage, 1)["traced"]
             above, kept = got["peak"] - got["frame"], got["kept"] - got["frame"]
             print(
                 f"{STAGES[stage]:32}{above / MEGABYTE:9.0f} MB {above / unit:5.2f} x"

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+
+from memory import MEGABYTE, child, peak, resident
 
 # Only the children import numpy: a child's peak begins with the memory of its parent.
 TABLES = {"electricity": 3, "swissmetro": 3, "L": 5}  # and how many classes
-MEGABYTE = 1e6
 
 
 def fitted(table: str, n_classes: int, dtype: str) -> dict[str, object]:
     """Fit a table in this process."""
     import designs
     import pandas as pd
-    from memory import peak, resident
 
     from mixlogit import MixedMultinomialLogit
 
@@ -52,15 +50,6 @@ def fitted(table: str, n_classes: int, dtype: str) -> dict[str, object]:
     }
 
 
-def child(table: str, n_classes: int, dtype: str) -> dict[str, object]:
-    """Fit in a fresh process."""
-    command = [sys.executable, __file__, "--child", table, str(n_classes), dtype]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return json.loads(done.stdout)
-
-
 def main() -> None:
     """Print one line for each table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,7 +62,9 @@ def main() -> None:
     print(f"{'table':14}{'rows x L':>14}{'K':>3}{'log-likelihood':>18}{'difference':>13}", end="")
     print(f"{'estimates':>12}{'errors':>12}{'above the table':>22}")
     for table, n_classes in TABLES.items():
-        double, single = (child(table, n_classes, dtype) for dtype in ("float64", "float32"))
+        double, single = (
+            child(__file__, table, n_classes, dtype) for dtype in ("float64", "float32")
+        )
         moved, wider = (
             max(
                 abs(b - a) / error
