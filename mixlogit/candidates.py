@@ -5,11 +5,9 @@ Each kind is a function that returns a stack of mixtures, drawn at random where 
 
 from __future__ import annotations
 
-import warnings
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import scipy
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
 from mixlogit.blocks import Sums
@@ -30,6 +28,7 @@ __all__ = [
 ]
 
 _CLUSTER_STEPS, _PARTITION_STEPS = 2, 1  # each on its own: random parts hardly differ
+_LLOYD_STEPS = 10  # of k-means
 _WIDE = 100  # attributes from which all parts share the information of the one logit
 _WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
@@ -174,12 +173,14 @@ def _k_means(
         return parts
     z = _whitened_scores(likelihood, pooled)
     few = len(z) < likelihood.n_classes
-    # scipy.cluster is imported where it is first used: nothing else needs it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty cluster is another start, no fault
-        for i in range(n):
-            centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
-            parts[i] = scipy.cluster.vq.kmeans2(z, centres, minit="matrix")[1]
+    for i in range(n):
+        centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
+        for _ in range(_LLOYD_STEPS):
+            parts[i] = ((centres**2).sum(axis=1) - 2.0 * (z @ centres.T)).argmin(axis=1)
+            is_member = np.equal.outer(np.arange(len(centres)), parts[i]).astype(z.dtype)
+            n_members = is_member.sum(axis=1)
+            # a cluster that is empty stays where it is: another start, and no fault
+            np.divide(is_member @ z, n_members[:, None], out=centres, where=n_members[:, None] > 0)
     return parts
 
 
