@@ -272,14 +272,22 @@ class _SmallSets(Block):
 
     @cached_property
     def _kept_chosen(self) -> np.ndarray:
+        """Attributes of what was chosen, against the first alternative, held in memory."""
+        return self._read_chosen(slice(None))
+
+    @cached_property
+    def _kept_by_individual(self) -> np.ndarray:
         """What individuals chose, held in memory."""
-        return self._chosen_by_individual()
+        return self._by_individual(self._kept_chosen)
 
     def _laid_out(self) -> np.ndarray:
         """Attributes in the layout, (L, rows)."""
         return self._kept if self._is_kept else self._layout.lay_out(self.read())
 
     def _chosen(self, which: slice) -> np.ndarray:
+        return self._kept_chosen[:, which] if self._is_kept else self._read_chosen(which)
+
+    def _read_chosen(self, which: slice) -> np.ndarray:
         row = self.entry_row[which]
         first = self._start[self._order[self.entry_situation[which]]]
         exog = self.read()
@@ -287,7 +295,9 @@ class _SmallSets(Block):
 
     def _chosen_by_individual(self) -> np.ndarray:
         """Attributes of all that each individual chose, added up, (L, individuals)."""
-        return self._by_individual(self._chosen(slice(None)))
+        if self._is_kept:
+            return self._kept_by_individual
+        return self._by_individual(self._read_chosen(slice(None)))
 
     def _choose(
         self, beta: np.ndarray, exog: np.ndarray
@@ -303,7 +313,7 @@ class _SmallSets(Block):
             odds = beta @ exog
             farthest = max(odds.max(initial=0.0), -odds.min(initial=0.0))
             if self.has_own_rows and farthest < _TAME:
-                chosen = self._kept_chosen if self._is_kept else self._chosen_by_individual()
+                chosen = self._chosen_by_individual()
                 total = layout.reduce(np.add, np.exp(odds, out=odds), 1.0)
                 log_total = np.log(total).take(self.entry_situation, axis=1)
                 return odds, total, beta @ chosen - self._by_individual(log_total), chosen

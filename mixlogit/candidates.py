@@ -5,53 +5,28 @@ Each kind is a function that returns a stack of mixtures, drawn at random where 
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
 import numpy as np
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
 from mixlogit.blocks import Sums
-from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
-from mixlogit.logit import ChoiceTable
+from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.moments import LatentMoments
-from mixlogit.newton import Ascent, maximise, solve_scaled
+from mixlogit.newton import solve_scaled
+from mixlogit.pooled import information_of_one
 
 __all__ = [
     "clusters",
     "from_moments",
     "in_subspace",
-    "information_of_one",
     "noise",
     "partitions",
-    "pooled_ascent",
-    "pooled_logit",
 ]
 
-_CLUSTER_STEPS, _PARTITION_STEPS = 2, 1  # each on its own: random parts hardly differ
+_CLUSTER_STEPS, _PARTITION_STEPS = 2, 0  # each on its own: random parts hardly differ
 _LLOYD_STEPS = 10  # of k-means
 _WIDE = 100  # attributes from which all parts share the information of the one logit
-_WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
 _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
-
-
-# searches, summaries and moments of one table all need its logit with one class
-_pooled: WeakKeyDictionary[ChoiceTable, dict[float, Ascent[Evaluation]]] = WeakKeyDictionary()
-
-
-def pooled_ascent(likelihood: MixtureLikelihood) -> Ascent[Evaluation]:
-    """Maximum of the logit with one class, without constraints; found once for each table."""
-    known = _pooled.setdefault(likelihood.table, {})
-    if likelihood.penalty not in known:
-        one = likelihood.with_classes(1)
-        start = np.zeros(one.n_params)
-        known[likelihood.penalty] = maximise(one.evaluate, start, radius=_WHOLE_STEPS)
-    return known[likelihood.penalty]
-
-
-def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
-    """Coefficients (L,) of the logit with one class."""
-    return pooled_ascent(likelihood).x
 
 
 def from_moments(
@@ -203,12 +178,6 @@ def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.nd
         collect=collect,
     )
     return z
-
-
-def information_of_one(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
-    """Information of one choice under one logit, the mean of all, (L, L)."""
-    n_choices = float(likelihood.data.choices_per_individual @ likelihood.weight)
-    return -likelihood.with_classes(1).evaluate(pooled).hessian / n_choices
 
 
 def _logits_of_parts(

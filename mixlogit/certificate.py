@@ -13,6 +13,7 @@ from mixlogit.constraints import Constraints
 from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import diagonal_unit, whitener
+from mixlogit.pooled import at_equal_probabilities
 
 __all__ = ["Certificate", "certify"]
 
@@ -267,8 +268,8 @@ def _blocks(
             size = at.mass * choices
             # information of all classes is more than that of one, so this much of it is enough
             enough = _LEAST_SURPRISES * float(weight.sum()) / data.n_individuals
-            of_all = _equal_information(likelihood, np.ones((1, data.n_distinct)))[0]
-            whiten, _ = whitener(of_all, unit[of_class[0]])
+            of_all = at_equal_probabilities(likelihood).hessian
+            whiten, _ = whitener(-of_all, unit[of_class[0]])
             suspects = [
                 k
                 for k, own in enumerate(of_class)

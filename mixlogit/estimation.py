@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from mixlogit.candidates import pooled_logit
 from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Point, WideEvaluation, ascend, evaluate_wide
@@ -18,6 +17,7 @@ from mixlogit.errors import ArgumentError
 from mixlogit.incumbent import Incumbent
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
+from mixlogit.pooled import pooled_logit
 from mixlogit.starts import Search, choose_m_step, search
 from mixlogit.threads import share_cores
 
@@ -26,7 +26,7 @@ __all__ = ["METHODS", "Fit", "State", "estimate"]
 METHODS = ("em-newton", "em", "newton")
 # EM hands over to Newton when this much log-likelihood is left: of finalists that are compared with
 # each other, and of a start that is alone.
-_HAND_OVER, _HAND_OVER_ALONE = 1e-3, 0.1
+_HAND_OVER, _HAND_OVER_ALONE = 1e-3, 1.0
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
 _MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"

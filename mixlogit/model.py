@@ -14,7 +14,6 @@ from statsmodels.base.data import PandasData
 from statsmodels.base.model import LikelihoodModel
 
 from mixlogit.arrays import ArrayTable
-from mixlogit.candidates import pooled_logit
 from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
@@ -26,6 +25,7 @@ from mixlogit.incumbent import keeps
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
 from mixlogit.moments import LatentMoments, latent_moments
+from mixlogit.pooled import pooled_logit
 from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
 from mixlogit.split_merge import splits

@@ -131,6 +131,7 @@ def maximise(
     function: Callable[[np.ndarray], _E],
     x: np.ndarray,
     *,
+    here: _E | None = None,
     maxiter: int = 100,
     radius: float = _FIRST_RADIUS,
     subproblem: Subproblem[Any] | None = None,
@@ -145,6 +146,8 @@ def maximise(
         not exist.
     x : ndarray, shape (D,)
         Where to start; the value must be finite there.
+    here : Evaluation, optional
+        The function at the start, where it is known.
     maxiter : int
         Largest number of accepted steps.
     radius : float
@@ -160,7 +163,7 @@ def maximise(
     Ascent
     """
     best_move: Subproblem[Any] = subproblem or trust_region_step
-    here = function(x)
+    here = function(x) if here is None else here
     n_iter = 0
     ahead: Move | None = None  # from here, if it has been found already
     while True:

@@ -12,7 +12,6 @@ from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrap
 from statsmodels.base.wrapper import populate_wrapper
 from statsmodels.tools.tools import nan_dot
 
-from mixlogit.candidates import pooled_ascent
 from mixlogit.certificate import Certificate
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
@@ -20,6 +19,7 @@ from mixlogit.figures import FigureResults
 from mixlogit.forecasts import ForecastResults
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
+from mixlogit.pooled import pooled_ascent
 from mixlogit.postestimation import (
     Criteria,
     criteria,

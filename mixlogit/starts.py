@@ -20,15 +20,14 @@ from mixlogit.candidates import (
     clusters,
     from_moments,
     in_subspace,
-    information_of_one,
     noise,
     partitions,
-    pooled_logit,
 )
 from mixlogit.em import Climb, MStep, NewtonStep, Run, WhitenedStep, WideStep
 from mixlogit.errors import ArgumentError, IdentificationError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.moments import LatentMoments, latent_moments
+from mixlogit.pooled import information_of_one, pooled_logit
 from mixlogit.race import SAME_OPTIMUM, race
 from mixlogit.split_merge import improve, shrink
 

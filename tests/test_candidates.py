@@ -20,13 +20,12 @@ from mixlogit.candidates import (
     in_subspace,
     noise,
     partitions,
-    pooled_ascent,
-    pooled_logit,
 )
 from mixlogit.em import expectation_maximisation
 from mixlogit.errors import OneChoiceWarning
 from mixlogit.likelihood import MixtureLikelihood
 from mixlogit.moments import latent_moments
+from mixlogit.pooled import pooled_ascent, pooled_logit
 
 
 def moments_of(likelihood):

@@ -118,6 +118,27 @@ def test_surveys_converge(name):
     assert 0 <= certificate.em_rate < 1
 
 
+def test_classes_that_keep_their_information_take_no_pass_of_their_own(monkeypatch):
+    model = electricity(3)
+    params = model.fit(n_starts=8).params.to_numpy()
+    fresh = model.likelihood()
+    passes = []
+
+    def counted(beta, *args, **keywords):
+        passes.append(len(beta))
+        return original(beta, *args, **keywords)
+
+    original = fresh.table.sweep
+    monkeypatch.setattr(fresh.table, "sweep", counted)
+    at = fresh.evaluate(params)
+    passes.clear()
+    certificate = certify(
+        fresh, fresh.unpack(params), at, ended="stationary", n_finished=3, n_agree=2
+    )
+    assert certificate.status == "converged"
+    assert passes == []  # equal probabilities of all are known from the logit with one class
+
+
 @pytest.mark.parametrize("n_classes", [1, 2, 3])
 @pytest.mark.parametrize("size", [20, 40])
 @pytest.mark.parametrize("seed", [0, 1])

@@ -89,6 +89,18 @@ def test_callback_sees_only_mixtures_on_all_of_the_data(monkeypatch):
     assert result.llf == pytest.approx(fitted("electricity", 2).llf, abs=1e-8)
 
 
+def test_a_start_that_is_alone_hands_over_to_newton_sooner():
+    model = electricity_model(5)
+
+    def left(**keywords):
+        """What the log-likelihood still gains after EM."""
+        fit, states = watched(model, init="random", rng=1, **keywords)
+        return fit.llf - max(state.llf for state in states if state.phase == "em")
+
+    assert 1e-3 < left(n_starts=1) < 1.0
+    assert left(n_starts=2) < 1e-3
+
+
 def test_callback_sees_a_fit_from_a_start(electricity):
     states = []
     again = electricity.model.fit(electricity, callback=states.append)

@@ -41,6 +41,7 @@ ORDER = [
     "split_merge",
     "moments",
     "atoms",
+    "pooled",
     "candidates",
     "starts",
     "incumbent",

@@ -92,6 +92,18 @@ def test_a_quadratic_takes_one_step():
     np.testing.assert_allclose(ascent.x, [1, -2], rtol=1e-14)  # one linear solve
 
 
+def test_a_start_that_is_known_is_not_evaluated_again():
+    start, points = np.array([-1.2, 1.0]), []
+
+    def seen(x):
+        points.append(x)
+        return rosenbrock(x)
+
+    ascent = maximise(seen, start, here=rosenbrock(start))
+    assert not any((x == start).all() for x in points)
+    np.testing.assert_array_equal(ascent.x, maximise(rosenbrock, start).x)
+
+
 def test_the_end_of_the_banana_is_its_maximum():
     _, values, ascent = path(rosenbrock, [-1.2, 1.0])
     assert ascent.status == "stationary"

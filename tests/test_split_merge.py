@@ -13,9 +13,9 @@ from conftest import electricity_model
 from simulated import TASTES, likelihood_of, panel, truth
 
 from mixlogit import split_merge
-from mixlogit.candidates import pooled_logit
 from mixlogit.em import Climb, NewtonStep, expectation_maximisation
 from mixlogit.likelihood import Parameters
+from mixlogit.pooled import pooled_logit
 from mixlogit.split_merge import improve, shrink
 
 

@@ -12,10 +12,11 @@ from conftest import electricity_model, fitted, swissmetro_model
 from simulated import TASTES, likelihood_of, model_of, panel, truth
 
 from mixlogit import MixedMultinomialLogit, starts
-from mixlogit.candidates import clusters, noise, pooled_logit
+from mixlogit.candidates import clusters, noise
 from mixlogit.em import Climb, NewtonStep, WideStep, expectation_maximisation
 from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
 from mixlogit.likelihood import Parameters
+from mixlogit.pooled import pooled_logit
 from mixlogit.race import SAME_OPTIMUM, race
 from mixlogit.starts import search
 

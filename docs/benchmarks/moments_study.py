@@ -29,7 +29,6 @@ from mixlogit.candidates import (
     in_subspace,
     noise,
     partitions,
-    pooled_logit,
 )
 from mixlogit.em import MStep, NewtonStep, Run, WhitenedStep, expectation_maximisation
 from mixlogit.errors import ConvergenceWarning
@@ -43,6 +42,7 @@ from mixlogit.moments import (
     latent_moments,
 )
 from mixlogit.newton import maximise
+from mixlogit.pooled import pooled_logit
 
 SUCCESS = 0.01  # log-likelihoods this close are the same optimum
 MAXITER = 1000  # EM iterations

@@ -17,10 +17,11 @@ from statistics import mean, median
 import numpy as np
 
 from mixlogit import MixedMultinomialLogit
-from mixlogit.candidates import clusters, pooled_logit
+from mixlogit.candidates import clusters
 from mixlogit.em import expectation_maximisation
 from mixlogit.errors import ConvergenceWarning
 from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.pooled import pooled_logit
 
 SAME = 0.01  # log-likelihoods this close are the same optimum
 TOLERANCE = 1e-4  # log-likelihood that EM leaves, where it is run for comparison
