@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -134,11 +135,26 @@ def test_importing_everything_leaves_what_is_optional_alone():
 
 
 def test_the_import_adds_hardly_anything_to_that_of_statsmodels():
-    seen = loaded("import mixlogit")
-    # what only some fits need, and what only tests with many draws do
-    assert not seen & {"scipy.cluster", "concurrent.futures.process"}
+    seen = loaded("from mixlogit import MixedMultinomialLogit")
+    # what a fit does not need
+    unneeded = {"bootstrap", "datasets", "selection", "simulate"}
+    assert not seen & {"scipy.cluster", "multiprocessing", *(f"mixlogit.{m}" for m in unneeded)}
     added = {name.split(".")[0] for name in seen - loaded("import statsmodels.api")}
-    assert added - {"__mp_main__"} == {"mixlogit", "threadpoolctl", "html"}
+    assert added == {"mixlogit", "threadpoolctl", "html"}
+
+
+@pytest.mark.parametrize("name", mixlogit.__all__)
+def test_public_names_come_when_they_are_asked_for(name):
+    assert name in dir(mixlogit)
+    assert getattr(mixlogit, name) is getattr(mixlogit, name)
+    if isinstance(getattr(mixlogit, name), type | FunctionType):
+        home = sys.modules[getattr(mixlogit, name).__module__]
+        assert getattr(home, name) is getattr(mixlogit, name)
+
+
+def test_names_that_do_not_exist_are_attribute_errors():
+    with pytest.raises(AttributeError, match="no attribute 'MixedLogit'"):
+        _ = mixlogit.MixedLogit
 
 
 def test_every_module_of_the_order_exists():
