@@ -681,10 +681,7 @@ class Blocks:
     @cached_property
     def many(self) -> list[Block]:
         """Blocks for many columns: the products of pairs of attributes of one fit the cache."""
-        n_attributes = self.data.n_attributes
-        width = (0 if self._is_wide else self._n_pairs) + 3 * n_attributes + 4 * _COLUMNS
-        step = _CACHE_BYTES // (8 * width)
-        return list(self._cut(int(np.clip(step, _MIN_ROWS, _MAX_ROWS))))
+        return list(self._blocks(self._step_of_many))
 
     @cached_property
     def long(self) -> list[Block]:
@@ -692,7 +689,19 @@ class Blocks:
         if not self._has_small_sets:
             return self.many
         step = _CACHE_BYTES // (8 * self.data.n_attributes)
-        return list(self._cut(int(np.clip(step, _MIN_ROWS, _MAX_LONG_ROWS))))
+        return list(self._blocks(int(np.clip(step, _MIN_ROWS, _MAX_LONG_ROWS))))
+
+    @cached_property
+    def largest_of_many(self) -> int:
+        """Rows of the largest block for many columns."""
+        return int(np.diff(self._cuts(self._step_of_many)[0]).max())
+
+    @property
+    def _step_of_many(self) -> int:
+        """Rows that a block for many columns is to have."""
+        n_attributes = self.data.n_attributes
+        width = (0 if self._is_wide else self._n_pairs) + 3 * n_attributes + 4 * _COLUMNS
+        return int(np.clip(_CACHE_BYTES // (8 * width), _MIN_ROWS, _MAX_ROWS))
 
     def suited_to(self, n_columns: int) -> list[Block]:
         """Give the blocks for so many columns of coefficients."""
@@ -716,21 +725,34 @@ class Blocks:
         is_worthwhile = self.data.n_rows * n_columns >= _LEAST_WORK
         return _share_out(task, self.suited_to(n_columns), worthwhile=is_worthwhile)
 
-    def _cut(self, step: int) -> Iterator[Block]:
-        """Cut the rows into blocks, none of which splits an individual or a situation."""
+    @cached_property
+    def _openings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows, and individuals, with which a block may begin; last, where the table ends."""
         data, entries = self.data, self.data.entries
         start = data.arrangement.situation_start
-        is_kept = data.exog.nbytes <= _KEEP_BYTES
-        keeps_products = not self._is_wide and 8 * data.n_rows * self._n_pairs <= _KEEP_BYTES
-
         first = np.minimum.reduceat(entries.row, entries.start[:-1])
         last = np.maximum.reduceat(entries.row, entries.start[:-1])
         opening = start[np.searchsorted(start, first, side="right") - 1]
         closing = start[np.searchsorted(start, np.maximum.accumulate(last), side="right")]
         # an individual may open a block when all before it end where it begins
         opens = np.flatnonzero(np.append(True, closing[:-1] <= opening[1:]))
-        row = np.append(opening[opens], data.n_rows)
-        opens = np.append(opens, data.n_distinct)
+        return np.append(opening[opens], data.n_rows), np.append(opens, data.n_distinct)
+
+    def _cuts(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows, and individuals, with which blocks of about so many rows begin, and the end."""
+        row, individual = self._openings
+        places = [0]
+        while places[-1] < len(row) - 1:
+            i = places[-1]
+            places.append(max(int(np.searchsorted(row, row[i] + step, side="right")) - 1, i + 1))
+        return row[places], individual[places]
+
+    def _blocks(self, step: int) -> Iterator[Block]:
+        """Cut the rows into blocks, none of which splits an individual or a situation."""
+        data = self.data
+        start = data.arrangement.situation_start
+        is_kept = data.exog.nbytes <= _KEEP_BYTES
+        keeps_products = not self._is_wide and 8 * data.n_rows * self._n_pairs <= _KEEP_BYTES
         shared: dict[tuple[int, int], Slots] = {}  # one layout for all blocks of a balanced table
 
         def layout_of(sizes: np.ndarray) -> Slots:
@@ -741,12 +763,12 @@ class Blocks:
                 shared[key] = Slots(sizes)
             return shared[key]
 
-        i = 0
-        while i < len(opens) - 1:
-            j = max(int(np.searchsorted(row, row[i] + step, side="right")) - 1, i + 1)
-            individuals = slice(int(opens[i]), int(opens[j]))
-            situations = slice(*np.searchsorted(start, [row[i], row[j]]).tolist())
-            if self._has_small_sets and row[j] - row[i] <= 4 * step:
+        rows, opens = self._cuts(step)
+        cuts = np.searchsorted(start, rows)
+        for i in range(len(rows) - 1):
+            individuals = slice(int(opens[i]), int(opens[i + 1]))
+            situations = slice(int(cuts[i]), int(cuts[i + 1]))
+            if self._has_small_sets and rows[i + 1] - rows[i] <= 4 * step:
                 layout = layout_of(np.diff(start[situations.start : situations.stop + 1]))
                 yield _SmallSets(
                     data,
@@ -758,7 +780,6 @@ class Blocks:
                 )
             else:
                 yield _LargeSets(data, individuals, situations, step, is_kept=is_kept)
-            i = j
 
 
 def _keep_scratch() -> None:

@@ -7,7 +7,7 @@ how often individual i chose row j, kept in compressed-row form.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -473,11 +473,8 @@ def _identified_covariance(data: ChoiceData) -> tuple[np.ndarray, list[str]]:
             stop = max(stop, s + 1)
             block = data.exog[start[s] : start[stop]]
             size = np.diff(start[s : stop + 1])
-            mean = np.add.reduceat(block, start[s:stop] - start[s], axis=0) / size[:, None]
-            owner = np.repeat(np.arange(stop - s), size)
-            for i in range(0, len(block), _ROWS_PER_BLOCK):
-                part = block[i : i + _ROWS_PER_BLOCK]
-                centred = part - mean[owner[i : i + _ROWS_PER_BLOCK]]
+            is_balanced = len(block) <= _ROWS_PER_BLOCK and bool((size == size[0]).all())
+            for part, centred in _balanced(block, size) if is_balanced else _ragged(block, size):
                 gram += centred.T @ centred
                 square += np.einsum("rl,rl->l", part, part)
             s = stop
@@ -501,6 +498,22 @@ def _identified_covariance(data: ChoiceData) -> tuple[np.ndarray, list[str]]:
     loss = _rounding(data.exog.dtype) * np.sqrt(square / np.diag(gram))
     coarse = [name for name, part in zip(data.exog_names, loss, strict=True) if part > _COARSE]
     return gram / data.n_rows, coarse
+
+
+def _balanced(block: np.ndarray, size: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows of situations of one size, and the same less the mean of their situation."""
+    cube = np.asarray(block, dtype=float).reshape(len(size), int(size[0]), -1)
+    yield block, (cube - cube.mean(axis=1, keepdims=True)).reshape(block.shape)
+
+
+def _ragged(block: np.ndarray, size: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield some rows of situations at a time, and the same less the mean of their situation."""
+    start = np.cumsum(size) - size
+    mean = np.add.reduceat(block, start, axis=0) / size[:, None]
+    owner = np.repeat(np.arange(len(size)), size)
+    for i in range(0, len(block), _ROWS_PER_BLOCK):
+        part = block[i : i + _ROWS_PER_BLOCK]
+        yield part, part - mean[owner[i : i + _ROWS_PER_BLOCK]]
 
 
 def _rounding(stored: np.dtype) -> float:

@@ -65,9 +65,8 @@ class ChoiceTable:
     @property
     def columns_at_once(self) -> int:
         """Columns of coefficients whose scratch takes no more than half of the attributes."""
-        largest = max(block.n_rows for block in self._blocks.many)
         budget = max(_SCRATCH_BYTES, self.data.exog.nbytes // 2)
-        return max(int(budget / (8 * _SCRATCH_ARRAYS * largest)), 1)
+        return max(int(budget / (8 * _SCRATCH_ARRAYS * self._blocks.largest_of_many)), 1)
 
     def sweep(
         self,
