@@ -22,7 +22,7 @@ __all__ = [
     "partitions",
 ]
 
-_CLUSTER_STEPS, _PARTITION_STEPS = 2, 0  # each on its own: random parts hardly differ
+_CLUSTER_STEPS, _PARTITION_STEPS = 3, 0  # each on its own: random parts hardly differ
 _LLOYD_STEPS = 10  # of k-means
 _WIDE = 100  # attributes from which all parts share the information of the one logit
 _NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
