@@ -11,6 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from numpydoc.xref import DEFAULT_LINKS
+
 import mixlogit
 from mixlogit import errors
 
@@ -21,8 +23,12 @@ version = release = mixlogit.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
+default_role = "autolink"  # single backticks of docstrings
 html_theme = "furo"
 html_title = f"mixlogit {version}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+toc_object_entries_show_parents = "hide"
 
 # pages
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
@@ -36,6 +42,7 @@ nb_execution_timeout = 120  # seconds, of a cell
 autodoc_member_order = "groupwise"
 autodoc_typehints = "none"  # the docstrings say the types, and more
 numpydoc_show_class_members = False  # the template of classes does
+DEFAULT_LINKS.clear()  # into the documentation of Python and NumPy, which is not read here
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # words that are not listed here are no links
 numpydoc_xref_aliases = {
@@ -45,10 +52,16 @@ numpydoc_xref_aliases = {
         "mixlogit.MixedMultinomialLogitResults",
         "mixlogit.bootstrap.BootstrapTest",
         "mixlogit.certificate.Certificate",
+        "mixlogit.choices.ChoiceData",
         "mixlogit.comparison.Comparison",
         "mixlogit.cross_validation.CrossValidation",
         "mixlogit.datasets.Dataset",
         "mixlogit.datasets.PublishedResult",
+        "mixlogit.estimation.Fit",
+        "mixlogit.estimation.State",
+        "mixlogit.formula.ChoiceFormula",
+        "mixlogit.formula.ChoiceSets",
+        "mixlogit.likelihood.MixtureLikelihood",
         "mixlogit.moments.LatentMoments",
         "mixlogit.nested.LikelihoodRatioTest",
         "mixlogit.selection.ClassSelection",
@@ -58,9 +71,7 @@ numpydoc_xref_aliases = {
     )
 }
 
-# Every reference has to be found, but for those into the documentation of others.
-nitpicky = True
-nitpick_ignore_regex = [(r"(py|std):.*", r"(python|numpy|pandas|scipy|matplotlib):.*")]
+nitpicky = True  # every reference has to be found
 
 # The kernels that run the pages read their settings from a folder of their own: figures as SVG.
 _settings = Path(tempfile.mkdtemp(prefix="mixlogit-docs-"))

@@ -139,7 +139,7 @@ class ChoiceFormula:
         membership : str
             Right-hand side of the membership formula; "1" for shares.
         choices : {"auto", "one", "counts"}
-            As in `mixlogit.columns.read_counts`.
+            As in ``mixlogit.columns.read_counts``.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
@@ -224,9 +224,9 @@ class ChoiceFormula:
         formula, columns, membership, choices, missing, env, dtype
             As in `learn`.
         chunks
-            As in `mixlogit.chunks.Chunks.of`.
+            As in ``mixlogit.chunks.Chunks.of``.
         folder : path or None
-            As in `mixlogit.chunks.RowFile`.
+            As in ``mixlogit.chunks.RowFile``.
 
         Returns
         -------

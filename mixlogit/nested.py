@@ -270,7 +270,7 @@ def lr_test(restricted: Any, general: Any) -> LikelihoodRatioTest:
 
     See Also
     --------
-    mixlogit.selection.bootstrap_lr_test : for the number of classes.
+    mixlogit.bootstrap_lr_test : for the number of classes.
     """
     restricted, general = unwrapped(restricted), unwrapped(general)
     _refuse_untestable(restricted, general)
@@ -363,20 +363,14 @@ def refuse_penalty(results: MixedMultinomialLogitResults, name: str) -> None:
 def membership_tests(results: Any) -> pd.DataFrame:
     """Wald tests of whether covariates tell the classes apart.
 
-    A covariate is tested in all classes at once, which does not depend on the class that is the
-    base; the columns of a categorical term are tested together. The last row tests all covariates
-    together, but not the intercept.
-
     Parameters
     ----------
     results : MixedMultinomialLogitResults
-        With membership covariates; its covariance is used.
 
     Returns
     -------
     DataFrame
-        One row per covariate, and "all"; columns ``chi2``, ``df`` and ``P>chi2``. A coefficient
-        that is fixed does not count, and one without a standard error makes the statistic nan.
+        As ``MixedMultinomialLogitResults.wald_membership`` says.
 
     Raises
     ------

@@ -324,11 +324,21 @@ class MixedMultinomialLogitResults(
     def wald_membership(self) -> pd.DataFrame:
         """Wald tests of whether membership covariates tell the classes apart.
 
+        A covariate is tested in all classes at once, which does not depend on the class that is
+        the base; the columns of a categorical term are tested together. The last row tests all
+        covariates together, but not the intercept. The covariance of these results is used.
+
         Returns
         -------
         DataFrame
-            One row per covariate, tested in all classes at once, and one for all together; see
-            `mixlogit.nested.membership_tests`.
+            One row per covariate, and "all"; columns ``chi2``, ``df`` and ``P>chi2``. A
+            coefficient that is fixed does not count, and one without a standard error makes the
+            statistic nan.
+
+        Raises
+        ------
+        ArgumentError
+            There is one class, or no covariate.
         """
         return membership_tests(self)
 

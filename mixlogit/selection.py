@@ -110,14 +110,14 @@ class ClassSelection(Summarised):
         return int(converged[criterion].idxmin())
 
     def bootstrap(self, n_classes: int, **keywords: Any) -> BootstrapTest:
-        """Test a number of classes against one more, see `bootstrap_lr_test`.
+        """Test a number of classes against one more, see `mixlogit.bootstrap_lr_test`.
 
         Parameters
         ----------
         n_classes : int
             Under the hypothesis; it and one more must be among the fits.
         **keywords
-            Of `bootstrap_lr_test`.
+            Of `mixlogit.bootstrap_lr_test`.
 
         Returns
         -------

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import pkgutil
 import re
+import runpy
+import sys
 import traceback
 from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import pytest
+
+import mixlogit
+from mixlogit import errors
 
 TOP = Path(__file__).parents[1]
 DOCS = TOP / "docs"
@@ -131,3 +136,27 @@ def test_references_to_the_package_name_what_exists(page):
             pkgutil.resolve_name(name)
         except (AttributeError, ImportError):
             pytest.fail(f"{named(page)}: there is no {name}")
+
+
+def public(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+def test_the_reference_has_every_public_name(electricity):
+    text = text_of(DOCS / "api.md")
+    listed = set(re.findall(r"^ +(\w+)$", text, flags=re.M))  # of mixlogit itself
+    marked = {*listed, *re.findall(r"`(?:mixlogit\.)?(\w+)`", text)}
+    assert set(mixlogit.__all__) <= marked
+    raised = {name for name in errors.__all__ if isinstance(getattr(errors, name), type)}
+    assert raised == set(re.findall(r"autoexception:: (\w+)", text))
+    for value in (electricity.model, electricity._results):
+        own = set(re.findall(rf"\b{type(value).__name__}\.(\w+)", text))
+        assert public(value) | public(type(value)) <= marked | own
+
+
+def test_the_figure_of_the_readme_is_drawn_by_its_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["figures.py", "--folder", str(tmp_path)])
+    runpy.run_path(str(DOCS / "figures.py"), run_name="__main__")
+    plt.close("all")
+    assert {path.name for path in tmp_path.iterdir()} == {"wtp.png"}
+    assert "](docs/figures/wtp.png)" in text_of(TOP / "README.md")
