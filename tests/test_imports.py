@@ -76,7 +76,7 @@ STANDARD = {  # of the standard library
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
-    *("shutil", "signal", "tempfile", "time", "weakref"),
+    *("shutil", "signal", "tempfile", "threading", "time", "weakref"),
     "__future__",
 }
 
