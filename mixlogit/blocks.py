@@ -522,6 +522,7 @@ class _LargeSets(Block):
     def _choose(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Choice probabilities, in place of utilities (M, rows), and log-likelihoods."""
         layout = self._layout
+        # of such utilities too
         with np.errstate(over="ignore", invalid="ignore"):
             layout.combine(np.subtract, v, layout.reduce(np.maximum, v))
             log_p = v.take(self.entry_row, axis=1)

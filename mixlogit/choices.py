@@ -466,7 +466,7 @@ def _identified_covariance(data: ChoiceData) -> tuple[np.ndarray, list[str]]:
     gram = np.zeros((n_attributes, n_attributes))
     square = np.zeros(n_attributes)
     s = 0
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # sums are checked below
         while s < data.n_situations:
             # as many whole situations as fit into a block, and one at least
             stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1

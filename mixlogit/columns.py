@@ -357,7 +357,7 @@ def is_whole(values: np.ndarray, at_least: int) -> np.ndarray:
     -------
     ndarray of bool, shape (n,)
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # nan is no number that was asked for
         return np.isfinite(values) & (values >= at_least) & (values == np.floor(values))
 
 

@@ -76,8 +76,7 @@ def log_probabilities(
         start, size = begin[:-1] - begin[0], np.diff(begin)
         peak = np.maximum.reduceat(rows, start, axis=0)
         rows -= np.repeat(peak, size, axis=0)
-        with np.errstate(under="ignore"):
-            rest = np.log(np.add.reduceat(np.exp(rows), start, axis=0))
+        rest = np.log(np.add.reduceat(np.exp(rows), start, axis=0))
         rows -= np.repeat(rest, size, axis=0)
         log_sum[situations] = peak + rest
     return v, log_sum
@@ -97,8 +96,7 @@ def row_probabilities(exog: RowTable, situation_start: np.ndarray, beta: np.ndar
         Sums to one over the rows of each situation.
     """
     log_prob, _ = log_probabilities(exog, situation_start, beta)
-    with np.errstate(under="ignore"):
-        return np.exp(log_prob, out=log_prob)
+    return np.exp(log_prob, out=log_prob)
 
 
 def history_log_likelihoods(
@@ -197,8 +195,7 @@ class Market:
             mass, mass_slope = _class_mass(prior[person], self.z[person], weight[visits], start)
             exog = self.exog[rows]
             log_prob, log_sum = log_probabilities(exog, begin - begin[0], parameters.beta)
-            with np.errstate(under="ignore"):
-                prob = np.exp(log_prob, out=log_prob)
+            prob = np.exp(log_prob, out=log_prob)
             yield _Block(
                 rows=rows,
                 exog=exog,

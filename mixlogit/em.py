@@ -336,7 +336,7 @@ def expectation_maximisation(
         history.forget(~rises | (n_halved > 0))
         history.append(rises & (n_halved == 0), _coordinates(likelihood, here), plain)
         metric = _metric(likelihood, at)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):  # what `where` leaves aside
             left = history.left(metric)
             # a slow direction that the last moves have not followed is still there
             slowest = np.where(left > 0, np.minimum(left, _FORGET * slowest), slowest)

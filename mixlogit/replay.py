@@ -505,7 +505,7 @@ def explained(code: str, where: str) -> Iterator[None]:
         For any error but those of the package and of memory.
     """
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # values that are not finite are found by the caller
             yield
     except (MixlogitError, MemoryError):
         raise

@@ -115,7 +115,7 @@ def simulate_choices(
     classes = generator.choice(n_classes, size=int(owner.max()) + 1, p=shares)
     class_of_row = np.repeat(classes[owner], sizes)
 
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused
         by_class = exog[order] @ tastes.to_numpy(dtype=float)  # (R, K)
         utility = by_class[np.arange(len(order)), class_of_row]
         _refuse_infinite(by_class, arrangement)

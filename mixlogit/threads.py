@@ -8,12 +8,13 @@ or ``threadpoolctl``), and the processors that the process may run on.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache, wraps
-from typing import ParamSpec, TypeVar
+from threading import Lock, Thread
+from typing import Any, ParamSpec, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
@@ -49,17 +50,81 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+class _OneThread:
+    """BLAS kept to one thread for as long as any thread of the process shares cores.
+
+    Most libraries have one limit for the whole process: the first to come takes note of what the
+    user allows, and the last to go restores it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._n_holders = 0
+        self._workers = 1
+        self._allowed: list[int] = []
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Keep to one thread; yield how many workers the user allows."""
+        with self._lock:
+            controller = _libraries()
+            libraries = controller.select(user_api="blas").lib_controllers
+            own = [library.num_threads or 1 for library in libraries]
+            if self._n_holders == 0:
+                self._allowed, self._workers = own, n_workers(controller)
+            _set_threads(libraries, [1] * len(libraries))
+            self._n_holders += 1
+            workers = self._workers
+        try:
+            yield workers
+        finally:
+            with self._lock:
+                self._n_holders -= 1
+                process = [1] * len(libraries) if self._n_holders else self._allowed
+                layers = [getattr(library, "threading_layer", "") for library in libraries]
+                limits = [  # with OpenMP every thread has its own
+                    mine if layer == "openmp" else everyones
+                    for layer, mine, everyones in zip(layers, own, process, strict=True)
+                ]
+                _set_threads(libraries, limits)
+
+
+_one_thread = _OneThread()
+
+
+def _set_threads(libraries: Sequence[Any], limits: Sequence[int]) -> None:
+    """Set how many threads each library may use.
+
+    Threadpoolctl lets the thread that has set a limit of OpenBLAS keep all others from it for as
+    long as it lives. So this is done in a thread that ends at once; and in the caller's own where
+    that has no effect, because the caller is inside limits of the user's, or the limit is its own.
+    """
+
+    def apply() -> None:
+        for library, limit in zip(libraries, limits, strict=True):
+            library.set_num_threads(limit)
+
+    def is_done() -> bool:
+        return [library.num_threads or 1 for library in libraries] == list(limits)
+
+    if is_done():
+        return
+    other = Thread(target=apply)
+    other.start()
+    other.join()
+    if not is_done():
+        apply()
+
+
 @contextmanager
 def _sharing() -> Iterator[None]:
     """Keep BLAS to one thread, and a pool of workers at hand; within another, do nothing."""
     if _is_sharing.get():
         yield
         return
-    controller = _libraries()
-    workers = n_workers(controller)
     inside = _is_sharing.set(True)
     try:
-        with controller.limit(limits=1, user_api="blas"):
+        with _one_thread.held() as workers:
             if workers == 1:
                 yield
                 return

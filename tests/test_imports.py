@@ -76,7 +76,7 @@ STANDARD = {  # of the standard library
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
-    *("shutil", "signal", "tempfile", "time", "weakref"),
+    *("shutil", "signal", "tempfile", "threading", "time", "weakref"),
     "__future__",
 }
 
@@ -140,7 +140,9 @@ def test_the_import_adds_hardly_anything_to_that_of_statsmodels():
     unneeded = {"bootstrap", "datasets", "selection", "simulate"}
     assert not seen & {"scipy.cluster", "multiprocessing", *(f"mixlogit.{m}" for m in unneeded)}
     added = {name.split(".")[0] for name in seen - loaded("import statsmodels.api")}
-    assert added == {"mixlogit", "threadpoolctl", "html"}
+    # older versions of NumPy and statsmodels load fewer small modules themselves
+    small = {"html", "ctypes", "concurrent", "queue", "_queue", "numpy"}
+    assert {"mixlogit", "threadpoolctl"} <= added <= {"mixlogit", "threadpoolctl"} | small
 
 
 @pytest.mark.parametrize("name", mixlogit.__all__)

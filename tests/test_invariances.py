@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,16 +77,96 @@ def parameters(seed: int, n: int = 5) -> np.ndarray:
     return np.random.default_rng(seed + 1).standard_normal(n)
 
 
+def assert_same_likelihood(first, second, params, tolerance: float = 1e-10) -> None:
+    """Log-likelihood, score, Hessian and posterior agree; sums of a hundred terms of order 1."""
+    found, expected = second.loglike(params), first.loglike(params)
+    assert found == pytest.approx(expected, rel=max(1e-12, tolerance / 100))
+    for name in ("score", "hessian", "posterior"):
+        found, expected = getattr(second, name)(params), getattr(first, name)(params)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=name)
+
+
+def assert_same_bits(first, second, params) -> None:
+    """Log-likelihood, score, Hessian and posterior are the same to the last bit."""
+    for name in ("loglike", "score", "hessian", "posterior"):
+        found, expected = getattr(second, name)(params), getattr(first, name)(params)
+        np.testing.assert_array_equal(found, expected, err_msg=name)
+
+
+def assert_same_bits_of_fits(first, second) -> None:
+    """Two default fits are the same to the last bit."""
+    first, second = first.fit(), second.fit()
+    assert first.llf == second.llf
+    np.testing.assert_array_equal(first.params, second.params)
+    np.testing.assert_array_equal(first.posterior, second.posterior)
+    for kind in ("nonrobust", "opg", "robust"):
+        matrices = [fit.with_cov(kind).cov_params() for fit in (first, second)]
+        np.testing.assert_array_equal(*matrices, err_msg=kind)
+
+
 @few
 @given(seeds)
-def test_row_order_changes_nothing(seed):
+def test_row_order_changes_no_bit(seed):
     frame = panel(seed)
     shuffled = frame.sample(frac=1, random_state=seed % 1000)
     first, second = model(frame), model(shuffled)
     np.testing.assert_array_equal(first.choices.exog, second.choices.exog)
-    params = parameters(seed)
-    assert first.loglike(params) == second.loglike(params)
-    assert first.fit().llf == second.fit().llf
+    assert_same_bits(first, second, parameters(seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_row_order_changes_no_bit_of_a_fit(seed):
+    frame = panel(seed, n_people=80)
+    assert_same_bits_of_fits(model(frame), model(frame.sample(frac=1, random_state=seed)))
+
+
+def relabelling(order: np.ndarray, n_attributes: int, n_covariates: int) -> np.ndarray:
+    """Matrix (D, D) that gives class j the parameters of class order[j]; the first is the base."""
+    n_classes = len(order)
+    n_tastes = n_classes * n_attributes
+
+    def logit_of(k: int) -> slice:
+        start = n_tastes + (k - 1) * n_covariates
+        return slice(start, start + n_covariates)
+
+    matrix = np.zeros((n_tastes + (n_classes - 1) * n_covariates,) * 2)
+    for j, k in enumerate(order):
+        for a in range(n_attributes):
+            matrix[j * n_attributes + a, k * n_attributes + a] = 1
+        if j > 0 and k > 0:
+            matrix[logit_of(j), logit_of(k)] += np.eye(n_covariates)
+        if j > 0 and order[0] > 0:
+            matrix[logit_of(j), logit_of(order[0])] -= np.eye(n_covariates)
+    return matrix
+
+
+@few
+@given(seeds, st.permutations(range(3)))
+def test_labels_of_classes_change_nothing(seed, order):
+    frame = panel(seed)
+    frame["age"] = np.random.default_rng(seed).standard_normal(40)[frame["person"]]
+    built = MixedMultinomialLogit.from_formula(FORMULA, frame, 3, membership="age", **IDS)
+    params = parameters(seed, 3 * 2 + 2 * 2)
+    change = relabelling(np.array(order), n_attributes=2, n_covariates=2)
+    other = change @ params
+    assert built.loglike(other) == pytest.approx(built.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(
+        built.posterior(other), built.posterior(params)[:, order], rtol=0, atol=1e-12
+    )
+    # of the same function of other variables
+    score, hessian = change.T @ built.score(other), change.T @ built.hessian(other) @ change
+    np.testing.assert_allclose(score, built.score(params), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(hessian, built.hessian(params), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fits_from_starts_with_other_labels_are_the_same(seed):
+    built = model(panel(seed, n_people=80))
+    start = np.append(TASTES.to_numpy().T.ravel(), 0.3)
+    other = relabelling(np.array([1, 0]), n_attributes=2, n_covariates=1) @ start
+    first, second = built.fit(start), built.fit(other)
+    assert_same_fit(second, first)
+    np.testing.assert_allclose(second.posterior, first.posterior, rtol=0, atol=SAME_FIT)
 
 
 @few
@@ -95,9 +177,29 @@ def test_a_constant_added_within_situations_changes_nothing(seed, shift):
     situation = pd.factorize(frame["situation"])[0]
     for name, size in zip(["x1", "x2"], shift, strict=True):
         moved[name] = frame[name] + size * np.cos(situation)
-    params = parameters(seed)
     # the shift itself costs digits: x + 1e6 holds x to 1e-10
-    assert model(moved).loglike(params) == pytest.approx(model(frame).loglike(params), rel=1e-8)
+    assert_same_likelihood(model(frame), model(moved), parameters(seed), tolerance=1e-6)
+
+
+@few
+@given(seeds, st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=2))
+def test_where_a_column_begins_changes_nothing(seed, shift):
+    frame = panel(seed)
+    moved = frame.assign(x1=frame["x1"] + shift[0], x2=frame["x2"] + shift[1])
+    # x + 1e3 holds x to 1e-13
+    assert_same_likelihood(model(frame), model(moved), parameters(seed), tolerance=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("where", ["column", "situations"])
+def test_shifts_of_attributes_change_no_coefficient_and_no_error(seed, where):
+    frame = panel(seed, n_people=80)
+    situation = pd.factorize(frame["situation"])[0]
+    by = 50.0 if where == "column" else 50.0 * np.cos(situation)
+    moved = frame.assign(x1=frame["x1"] + by, x2=frame["x2"] - by)
+    first, second = model(frame).fit(), model(moved).fit()
+    assert_same_fit(second, first)
+    np.testing.assert_allclose(second.posterior, first.posterior, rtol=0, atol=SAME_FIT)
 
 
 @few
@@ -112,8 +214,30 @@ def test_units_of_attributes_rescale_coefficients_and_nothing_else(seed, first, 
     other = model(scaled).fit(start / unit)
     assert other.llf == pytest.approx(plain.llf, rel=SAME)
     np.testing.assert_allclose(other.params * unit, plain.params, rtol=1e-6)
-    np.testing.assert_allclose(other.bse * unit, plain.bse, rtol=1e-6)
+    for kind in ("nonrobust", "opg", "robust"):
+        errors = other.with_cov(kind).bse * unit
+        np.testing.assert_allclose(errors, plain.with_cov(kind).bse, rtol=1e-6, err_msg=kind)
+    np.testing.assert_allclose(other.posterior, plain.posterior, rtol=0, atol=1e-6)
     assert other.converged == plain.converged
+
+
+@few
+@given(seeds, st.floats(-3, 3), st.floats(-3, 3), st.floats(-2, 2), st.floats(-2, 2))
+def test_attributes_mixed_with_each_other_change_coefficients_alone(seed, a, b, c, d):
+    mixing = np.array([[1.0, 0.0], [0.0, 1.0]]) + 0.2 * np.array([[a, b], [c, d]]) / 3
+    frame = panel(seed)
+    mixed = frame.copy()
+    mixed[["x1", "x2"]] = frame[["x1", "x2"]].to_numpy() @ mixing
+    first, second = model(frame), model(mixed)
+    params = parameters(seed)
+    change = np.eye(5)  # of the coefficients of the mixed attributes into those of the plain ones
+    change[:2, :2] = change[2:4, 2:4] = mixing
+    other = np.linalg.solve(change, params)
+    assert second.loglike(other) == pytest.approx(first.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(second.posterior(other), first.posterior(params), atol=1e-11)
+    score, hessian = change.T @ first.score(params), change.T @ first.hessian(params) @ change
+    np.testing.assert_allclose(second.score(other), score, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(second.hessian(other), hessian, rtol=0, atol=1e-10)
 
 
 @few
@@ -127,6 +251,23 @@ def test_every_individual_twice_at_half_weight_is_the_same_fit(seed):
     assert second.loglike(params) == pytest.approx(first.loglike(params), rel=1e-12)
     np.testing.assert_allclose(second.score(params), first.score(params), rtol=0, atol=1e-10)
     np.testing.assert_allclose(second.hessian(params), first.hessian(params), rtol=0, atol=1e-10)
+    twice = np.tile(first.posterior(params), (2, 1))
+    np.testing.assert_allclose(second.posterior(params), twice, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_in_another_unit_are_the_same_fit(seed):
+    frame = panel(seed, n_people=80)
+    frame["w"] = np.random.default_rng(seed).uniform(0.5, 2.0, size=80)[frame["person"]]
+    first = model(frame, weights="w").fit()
+    second = model(frame.assign(w=4 * frame["w"]), weights="w").fit()
+    assert second.llf == pytest.approx(4 * first.llf, rel=SAME_FIT)
+    np.testing.assert_allclose(second.params, first.params, rtol=SAME_FIT)
+    np.testing.assert_allclose(second.posterior, first.posterior, rtol=0, atol=SAME_FIT)
+    # weights are numbers of units in the information, and cancel between bread and filling
+    for kind, factor in (("nonrobust", 4), ("opg", 16), ("robust", 1)):
+        found, wanted = second.with_cov(kind).cov_params(), first.with_cov(kind).cov_params()
+        np.testing.assert_allclose(factor * found, wanted, rtol=1e-7, err_msg=kind)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -145,6 +286,28 @@ def test_halved_weights_of_twins_halve_robust_covariances_and_change_no_estimate
     twins = doubled.groupby("person")["original"].first()
     clustered = second.with_cov("cluster", groups=twins).cov_params()
     np.testing.assert_allclose(clustered * (79 / 80), wanted, rtol=SAME_FIT)
+
+
+@few
+@given(seeds, st.booleans())
+def test_frequency_weights_have_the_likelihood_of_as_many_individuals(seed, is_weighted):
+    frame = panel(seed)
+    person = frame["person"]
+    rng = np.random.default_rng(seed)
+    frame["copies"] = rng.integers(1, 4, size=40)[person]
+    frame["w"] = rng.uniform(0.5, 2.0, size=40)[person] if is_weighted else 1.0
+    whole = copied(frame, frame["copies"])
+    given = {"weights": "w"} if is_weighted else {}
+    few_rows, many_rows = model(frame, freq_weights="copies", **given), model(whole, **given)
+    params = parameters(seed)
+    assert few_rows.loglike(params) == pytest.approx(many_rows.loglike(params), rel=1e-12)
+    for name in ("score", "hessian"):
+        found, expected = getattr(few_rows, name)(params), getattr(many_rows, name)(params)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10, err_msg=name)
+    original = many_rows.choices.entries.ids.to_numpy() % 1000
+    np.testing.assert_allclose(
+        many_rows.posterior(params), few_rows.posterior(params)[original], rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -240,6 +403,9 @@ def test_counts_equal_expanded_draws(seed):
     np.testing.assert_allclose(counted.score(params), single.score(params), rtol=0, atol=1e-10)
     np.testing.assert_allclose(counted.hessian(params), single.hessian(params), rtol=0, atol=1e-9)
     assert counted.choices.n_individuals == single.choices.n_individuals == len(draws)
+    drawn = np.flatnonzero(table["n"])
+    by_item = pd.DataFrame(counted.posterior(params), index=drawn)
+    np.testing.assert_allclose(single.posterior(params), by_item.loc[draws], rtol=0, atol=1e-12)
     # the filling of the sandwich, between bread that is the identity
     meat = []
     for each in (counted, single):
@@ -285,34 +451,149 @@ def test_one_shared_table_equals_the_table_repeated_for_everyone(seed):
     assert len(shared.choices.exog) == 6
 
 
+# -- how numbers and ids are held
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+def on_disk(array: np.ndarray, folder) -> np.ndarray:
+    path = folder / "attributes.dat"
+    array.tofile(path)
+    return np.memmap(path, dtype=array.dtype, mode="r", shape=array.shape)
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray | pd.DataFrame]] = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "backwards": lambda x: x[:, ::-1].copy()[:, ::-1],
+    "read-only": read_only,
+    "big-endian": lambda x: x.astype(">f8"),
+    "single precision": lambda x: x.astype(np.float32),
+    "long double": lambda x: x.astype(np.longdouble),
+    "frame": lambda x: pd.DataFrame(x, columns=["x1", "x2"]),
+    "frame of single precision": lambda x: pd.DataFrame(x.astype(np.float32)),
+    "frame of nullable numbers": lambda x: pd.DataFrame(x).astype("Float64"),
+}
+
+
+def of_arrays(frame: pd.DataFrame, exog) -> MixedMultinomialLogit:
+    return MixedMultinomialLogit(
+        frame["choice"],
+        exog,
+        2,
+        situation=frame["situation"],
+        individual=frame["person"],
+        alternative=frame["item"],
+    )
+
+
+def in_single_precision(frame: pd.DataFrame) -> pd.DataFrame:
+    """Attributes that 24 bits hold exactly."""
+    rounded = frame[["x1", "x2"]].astype(np.float32).astype(np.float64)
+    return frame.assign(**rounded)
+
+
 @few
-@given(seeds)
-def test_float_layouts_give_the_same_bits(seed):
-    frame = panel(seed)
+@given(seeds, st.sampled_from(sorted(LAYOUTS)))
+def test_float_layouts_give_the_same_bits(seed, layout):
+    frame = in_single_precision(panel(seed))
     attributes = frame[["x1", "x2"]].to_numpy()
-    ids = {
-        "situation": frame["situation"],
-        "individual": frame["person"],
-        "alternative": frame["item"],
-    }
-    params = parameters(seed)
-    values = {
-        layout: MixedMultinomialLogit(frame["choice"], array, 2, **ids).loglike(params)
-        for layout, array in {
-            "C": np.ascontiguousarray(attributes),
-            "F": np.asfortranarray(attributes),
-            "strided": np.repeat(attributes, 2, axis=1)[:, ::2],
-        }.items()
-    }
-    assert len(set(values.values())) == 1
-    assert values["C"] == model(frame).loglike(params)
+    held = of_arrays(frame, LAYOUTS[layout](attributes))
+    assert_same_bits(model(frame), held, parameters(seed))
 
 
-def test_situations_with_one_alternative_change_nothing():
-    frame = panel(3)
-    extra = frame.groupby("person", as_index=False).first()
-    extra = extra.assign(situation=extra["situation"] + "-only", choice=1)
-    both = pd.concat([frame, extra], ignore_index=True)
-    params = parameters(3)
-    assert model(both).loglike(params) == pytest.approx(model(frame).loglike(params), rel=1e-13)
-    assert "single alternative" in model(both).fit().summary().as_text()
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_fits_to_every_layout_have_the_same_bits(layout):
+    frame = in_single_precision(panel(5, n_people=80))
+    held = of_arrays(frame, LAYOUTS[layout](frame[["x1", "x2"]].to_numpy()))
+    assert_same_bits_of_fits(model(frame), held)
+
+
+def test_fits_to_a_file_have_the_same_bits(tmp_path):
+    frame = panel(5, n_people=80)
+    held = of_arrays(frame, on_disk(frame[["x1", "x2"]].to_numpy(), tmp_path))
+    assert_same_bits(model(frame), held, parameters(5))
+    assert_same_bits_of_fits(model(frame), held)
+
+
+@few
+@given(seeds, st.lists(st.integers(1, 60), min_size=1, max_size=5))
+def test_a_table_cut_anywhere_has_the_same_bits(seed, lengths):
+    frame = panel(seed)
+    ends = np.cumsum(np.resize(lengths, len(frame)))
+    pieces = np.split(np.arange(len(frame)), ends[ends < len(frame)])
+    chunked = MixedMultinomialLogit.from_chunks(
+        FORMULA, [frame.iloc[piece] for piece in pieces], 2, **IDS
+    )
+    assert_same_bits(model(frame), chunked, parameters(seed))
+
+
+ID_TYPES: dict[str, Callable[[pd.Series], pd.Series]] = {
+    "text": lambda codes: codes.map("id {:06d}".format),
+    "pandas text": lambda codes: codes.map("id {:06d}".format).astype("string"),
+    "floats": lambda codes: codes + 0.5,
+    "small integers": lambda codes: codes.astype(np.int16),
+    "unsigned integers": lambda codes: codes.astype(np.uint64),
+    "nullable integers": lambda codes: codes.astype("Int64"),
+    "categories": lambda codes: codes.map("id {:06d}".format).astype("category"),
+    "categories in another order": lambda codes: pd.Series(
+        pd.Categorical(codes, categories=sorted(set(codes), reverse=True))
+    ),
+    "dates": lambda codes: pd.Timestamp("2024-01-01") + pd.to_timedelta(codes, unit="h"),
+    "pairs": lambda codes: pd.Series([(c // 7, f"{c % 7}") for c in codes], dtype=object),
+}
+
+
+@few
+@given(seeds, st.lists(st.sampled_from(sorted(ID_TYPES)), min_size=3, max_size=3))
+def test_ids_of_every_type_in_the_same_order_give_the_same_bits(seed, kinds):
+    frame = panel(seed)
+    frame["situation"] = pd.factorize(frame["situation"])[0]
+    renamed = frame.copy()
+    for column, kind in zip(IDS.values(), kinds, strict=True):
+        renamed[column] = ID_TYPES[kind](frame[column])
+    assert_same_bits(model(frame), model(renamed), parameters(seed))
+
+
+@pytest.mark.parametrize("kind", ID_TYPES)
+def test_fits_with_ids_of_every_type_have_the_same_bits(kind):
+    frame = panel(6, n_people=80)
+    frame["situation"] = pd.factorize(frame["situation"])[0]
+    renamed = frame.assign(**{name: ID_TYPES[kind](frame[name]) for name in IDS.values()})
+    assert_same_bits_of_fits(model(frame), model(renamed))
+
+
+# -- situations that say nothing
+
+
+def with_single_alternatives(frame: pd.DataFrame, n: int = 1) -> pd.DataFrame:
+    """So many more situations for every individual, in which there is nothing to choose."""
+    extra = [
+        frame.groupby("person", as_index=False)
+        .first()
+        .assign(situation=lambda f, t=t: f["person"].astype(str) + f"-only {t}", choice=1)
+        for t in range(n)
+    ]
+    return pd.concat([frame, *extra], ignore_index=True)
+
+
+@few
+@given(seeds, st.integers(1, 3))
+def test_situations_with_one_alternative_change_nothing(seed, n):
+    frame = panel(seed)
+    both = model(with_single_alternatives(frame, n))
+    assert_same_likelihood(model(frame), both, parameters(seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fits_with_situations_of_one_alternative_are_the_same(seed):
+    frame = panel(seed, n_people=80)
+    first, second = model(frame).fit(), model(with_single_alternatives(frame)).fit()
+    assert_same_fit(second, first)
+    np.testing.assert_allclose(second.posterior, first.posterior, rtol=0, atol=SAME_FIT)
+    assert "single alternative" in second.summary().as_text()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import SWISSMETRO, electricity_model, fitted, swissmetro_model
+from conftest import ELECTRICITY, SWISSMETRO, electricity_model, fitted, swissmetro_model
 
 from mixlogit import MixedMultinomialLogit, datasets
 
@@ -110,16 +111,7 @@ def test_one_class_reproduces_the_published_electricity_logit():
 
 
 def test_one_class_reproduces_greenes_travel_mode_logit():
-    survey = datasets.load("travelmode").data
-    model = MixedMultinomialLogit.from_formula(
-        "choice ~ C(mode, Treatment('car')) + gc + ttme + I(hinc * (mode == 'air'))",
-        survey,
-        n_classes=1,
-        situation="individual",
-        individual="individual",
-        alternative="mode",
-    )
-    result = model.fit()
+    result = fitted("travelmode", 1)
     assert result.llf == pytest.approx(-199.1284, abs=5e-5)
     # Greene, Econometric Analysis, conditional logit of travel mode: coefficient, standard error
     published = {
@@ -141,6 +133,103 @@ def test_classes_of_every_order_are_the_same_optimum():
         again = model.fit(parameters.reordered(np.array(order)).flat(), method="newton")
         np.testing.assert_allclose(again.params, result.params, rtol=1e-9)
         assert again.llf == pytest.approx(result.llf, rel=1e-13)
+
+
+# -- other software, as far as its digits go (see the table in reference/README.md)
+
+WRITTEN = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(REFERENCE.glob("*.json"))
+}
+OUR_NAMES = {
+    "asc_train": "C(alternative, Treatment('sm'))[T.train]",
+    "asc_car": "C(alternative, Treatment('sm'))[T.car]",
+    "time": "I(travel_time / 100)",
+    "cost": "I(cost_paid / 100)",
+    "hinc_air": "I(hinc * (mode == 'air'))",
+}
+
+
+class Digits(NamedTuple):
+    """How far the numbers of a software can be trusted."""
+
+    llf: float  # absolute
+    tastes: float  # in standard errors
+    errors: float  # relative
+
+
+DIGITS = {
+    "statsmodels": Digits(1e-8, 1e-9, 2e-6),  # its Hessian is a forward difference
+    "xlogit": Digits(1e-7, 3e-4, 3e-5),  # stops short of the maximum by as much
+    "lcl-choice": Digits(1e-9, 1e-9, 1e-9),  # both at a score of round-off
+    "biogeme": Digits(1e-6, 1e-5, 1e-5),
+    "mlogit": Digits(5e-3, 3e-4, 2e-4),  # six decimals, the score not quite zero
+}
+
+
+def our_name(survey: str, attribute: str) -> str:
+    if survey == "travelmode" and attribute.startswith("asc_"):
+        return f"C(mode, Treatment('car'))[T.{attribute[4:]}]"
+    return OUR_NAMES.get(attribute, attribute)
+
+
+OTHERS = [
+    pytest.param(content["software"], fit, id=f"{name} {fit['survey']} K={fit['classes']}")
+    for name, content in WRITTEN.items()
+    for fit in content.get("fits", [])
+    if "classes" in fit and "situations" not in fit
+]
+
+
+@pytest.mark.parametrize(("software", "fit"), OTHERS)
+def test_other_software_finds_the_same(software, fit):
+    digits = DIGITS[software]
+    result = fitted(fit["survey"], fit["classes"])
+    names = [our_name(fit["survey"], attribute) for attribute in fit["attributes"]]
+    assert result.llf == pytest.approx(fit["llf"], abs=digits.llf)
+    np.testing.assert_allclose(result.class_shares, fit["shares"], rtol=0, atol=digits.tastes)
+    tastes = result.class_params.loc[names].to_numpy().T  # (K, L)
+    for kind, values in fit["errors"].items():
+        groups = {"groups": np.arange(result.nobs)} if kind == "cluster" else {}
+        errors = result.with_cov(kind, **groups).bse
+        ours = [[errors[f"{k}.{name}"] for name in names] for k in result.class_params]
+        np.testing.assert_allclose(ours, values, rtol=digits.errors, err_msg=kind)
+        apart = (tastes - np.array(fit["tastes"])) / np.array(values)
+        np.testing.assert_allclose(apart, 0, atol=digits.tastes, err_msg=kind)
+
+
+def test_every_number_of_other_software_says_where_it_comes_from():
+    listed = (REFERENCE / "README.md").read_text(encoding="utf-8")
+    for name, content in WRITTEN.items():
+        assert f"`{name}.json`" in listed
+        if "fits" in content:
+            assert content["software"]
+            assert content["version"]
+            assert "origin" in content or (REFERENCE / content["script"]).is_file()
+        else:  # numbers that were checked against several
+            assert content["cross_checks"]
+
+
+def test_a_maximum_that_gmnl_prints_is_one_here_and_not_the_highest():
+    (fit,) = WRITTEN["gmnl"]["fits"]
+    survey = datasets.load("electricity").data
+    model = MixedMultinomialLogit.from_formula(
+        ELECTRICITY,
+        survey[survey["situation"] <= fit["situations"]],
+        fit["classes"],
+        situation="situation",
+        individual="person",
+        alternative="alt",
+    )
+    printed = np.append(np.ravel(fit["tastes"]), fit["logit"])
+    assert model.loglike(printed) == pytest.approx(fit["llf"], abs=5e-3)  # two decimals
+    there = model.fit(printed)
+    assert there.llf == pytest.approx(fit["llf"], abs=6e-3)  # gmnl stops 1e-3 below it
+    errors = np.ravel(fit["errors"]["nonrobust"])
+    # where it stops is off by 5 per cent of an error, and errors change by as little
+    np.testing.assert_allclose((there.params[:-1] - printed[:-1]) / errors, 0, atol=0.05)
+    np.testing.assert_allclose(there.bse[:-1], errors, rtol=5e-3)
+    assert model.fit().llf > there.llf + 1.9
 
 
 # Biogeme's example of a discrete mixture on swissmetro (b07discrete_mixture, version 3.3.2): the

@@ -22,12 +22,59 @@ def two_processors(monkeypatch):
     monkeypatch.setattr(mixlogit.threads, "n_workers", lambda controller: 2)
 
 
-def test_blas_keeps_to_one_thread_while_cores_are_shared():
-    @share_cores
-    def limits() -> list[int]:
-        return [one["num_threads"] for one in ThreadpoolController().select(user_api="blas").info()]
+def blas_limits() -> list[int]:
+    libraries = ThreadpoolController().select(user_api="blas")
+    return [library["num_threads"] for library in libraries.info()]
 
-    assert set(limits()) == {1}
+
+def test_blas_keeps_to_one_thread_while_cores_are_shared():
+    assert set(share_cores(blas_limits)()) == {1}
+
+
+def set_blas_limits(limits: list[int]) -> None:
+    """As if the process had begun with them: in a thread that does not live to defend them."""
+
+    def set_them() -> None:
+        libraries = ThreadpoolController().select(user_api="blas").lib_controllers
+        for library, limit in zip(libraries, limits, strict=True):
+            library.set_num_threads(limit)
+
+    thread = threading.Thread(target=set_them)
+    thread.start()
+    thread.join()
+
+
+def test_the_last_of_two_that_share_cores_restores_the_limits(monkeypatch):
+    """What came second found BLAS at one thread already, and must not leave it there."""
+    monkeypatch.setattr(mixlogit.threads, "_n_processors", lambda: 2)
+    second_is_in = threading.Event()
+    seen = []
+
+    @share_cores
+    def first() -> None:
+        thread.start()
+        assert second_is_in.wait(timeout=30)
+
+    @share_cores
+    def second() -> None:
+        second_is_in.set()
+        first_is_out.wait(timeout=30)
+        seen.append((blas_limits(), mixlogit.threads._pool.get() is not None))
+
+    first_is_out = threading.Event()
+    thread = threading.Thread(target=second)
+    before = blas_limits()
+    set_blas_limits([2] * len(before))
+    try:
+        allowed = blas_limits()
+        first()
+        first_is_out.set()
+        thread.join(timeout=30)
+        assert blas_limits() == allowed
+    finally:
+        set_blas_limits(before)
+    # one thread of BLAS to the end, and as many workers as the user allows
+    assert seen == [([1] * len(allowed), min(allowed) > 1)]
 
 
 def test_workers_are_limited_by_the_user_and_by_the_processors(monkeypatch):
