@@ -175,6 +175,10 @@ def require_plain(
         tree = ast.parse(code, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise StorageError(f"{where} is no expression: {error}") from error
+    meanings = [*(columns or ()), *(functions or {}), *modules, *(values or {}), *transforms]
+    twice = next((name for name in meanings if meanings.count(name) > 1), None)
+    if twice is not None:  # what is checked as one could be evaluated as the other
+        raise StorageError(f"{where} cannot be in a file, because {twice!r} has two meanings in it")
     known = {**_BUILT_IN, **(functions or {})}
     check = _Check(where, columns, known, modules, values or {}, transforms)
     check.number(tree.body, 0)

@@ -120,6 +120,17 @@ def test_everything_else_may_not(code, what):
         check(code)
 
 
+def test_a_name_has_one_meaning():
+    for names in (
+        {"columns": ["x", "np"], "modules": ["np"]},
+        {"columns": ["x", "f"], "functions": {"f": "numpy.log"}},
+        {"columns": ["x", "f"], "values": {"f": 1}},
+        {"columns": ["x"], "modules": ["np"], "transforms": ["np"]},
+    ):
+        with pytest.raises(StorageError, match="has two meanings"):
+            require_plain("x", "It", **names)
+
+
 def test_on_the_left_any_name_is_a_column_but_none_is_called():
     check("chosen == alternative", columns=None)
     check("I(chosen == 1)", columns=None)

@@ -406,13 +406,20 @@ def test_without_the_data_new_data_are_enough(private):
         lambda one: one.model.latent_moments(),
         lambda one: one.model.with_classes(3).fit(),
         lambda one: mixlogit.lr_test(one, one),
-        lambda one: mixlogit.compare([one, one]).table,
         lambda one: mixlogit.select_classes(one.model, [1, 2]),
     ],
 )
 def test_without_the_data_what_needs_them_says_so(private, call):
     with pytest.raises(NoDataError, match=r"written without them\. Pass data= where the"):
         call(private[1])
+
+
+def test_without_the_data_results_are_compared_but_not_the_data(private):
+    result, again, _, _ = private
+    comparison = mixlogit.compare([result, again], names=["one", "two"])
+    assert "Whether one and two are on the same data cannot be seen" in str(comparison.summary())
+    assert "cannot be seen" not in str(mixlogit.compare([again, again]).summary())
+    assert (comparison.table.loc["one"] == comparison.table.loc["two"]).all()
 
 
 def test_without_the_data_a_model_has_no_arrays(private):
@@ -875,6 +882,8 @@ def test_files_of_earlier_versions_are_read():
 def test_files_of_earlier_versions_with_data_are_read():
     again = read_results(REFERENCE / "format_1_0_travelmode_K1.npz")
     data = datasets.load("travelmode").data
+    # Greene, Econometric Analysis, as printed by Stata's clogit; see datasets/travelmode/README.md
+    assert again.llf == pytest.approx(-199.12837, abs=5e-6)
     np.testing.assert_allclose(again.predict(data), again.predict(), rtol=1e-12)
     refit = again.model.fit()
     np.testing.assert_allclose(again.params, refit.params, rtol=1e-8)
