@@ -236,12 +236,16 @@ def opened(path: Any) -> Iterator[Archive]:
                 yield Archive(file, size)
         # What is read may be anything, and so may be the error that it leads to in a library.
         except Exception as error:
-            known = isinstance(error, StorageError)
-            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            if isinstance(error, StorageError):
+                reason = str(error)
+            else:
+                reason = f"{type(error).__name__}: {error}".rstrip(".")
+            if not reason.endswith("."):  # with a remedy
+                reason += (
+                    ". If it should hold some, it may be damaged: write it anew, with to_file."
+                )
             raise StorageError(
-                f"The file {str(path)!r} cannot be read as results of mixlogit: "
-                f"{reason.rstrip('.')}. If it should hold some, it may be damaged: write it anew, "
-                "with to_file."
+                f"The file {str(path)!r} cannot be read as results of mixlogit: {reason}"
             ) from error
 
 

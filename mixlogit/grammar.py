@@ -20,7 +20,6 @@ import patsy.builtins
 from mixlogit.errors import StorageError, listed
 
 __all__ = [
-    "ADVICE",
     "CONTRASTS",
     "FUNCTIONS",
     "TRANSFORMS",
@@ -109,12 +108,6 @@ _OPERATORS: dict[type, Any] = {
 }
 _LOGICAL = (ast.BitAnd, ast.BitOr, ast.BitXor)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-ADVICE = (
-    "A file holds terms of columns, numbers, + - * / // % **, comparisons, & | ~, the functions "
-    "C, I, Q, center, standardize, scale, bs, cr, cc, te, abs and round, and those of numpy that "
-    "work number by number, such as np.log. Add the term to the table as a column, or use save, "
-    "which writes a pickle."
-)
 
 _BUILT_IN = {"abs": "builtins.abs", "round": "builtins.round"}  # known without being asked for
 
@@ -197,7 +190,7 @@ class _Check:
 
     def refused(self, what: str) -> StorageError:
         """The error that says what is refused."""
-        return StorageError(f"{self.where} cannot be in a file, because it has {what}. {ADVICE}")
+        return StorageError(f"{self.where} cannot be in a file, because it has {what}")
 
     def number(self, node: ast.expr, depth: int) -> Number:
         """Check what is computed with, and give its value if it is known."""

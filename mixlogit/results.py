@@ -54,7 +54,7 @@ class _Pickles:
 
         A pickle holds everything, functions of your own in formulas too. Reading one runs
         whatever code is in it, so load only files that you, or people you trust, have written;
-        and it needs the same versions of the libraries. `to_file` has neither drawback.
+        and other versions of the libraries may not be able to. `to_file` has neither drawback.
 
         Parameters
         ----------
@@ -385,7 +385,7 @@ class MixedMultinomialLogitResults(
         -----
         The file is a ZIP archive of uncompressed ``.npy`` arrays, with a text ``header.json``
         that says what they are. Of a random generator that was passed as ``rng`` only the name
-        is kept.
+        is kept. A table that was read with ``from_chunks`` comes back in memory.
         """
         write_archive(path, *results_record(self, include_data))
 

@@ -76,7 +76,7 @@ def _results_of(file: Archive) -> ResultsWrapper:
     if version[0] != VERSION[0]:
         raise StorageError(
             f"it is in format {version[0]:g}.{version[1]:g}, and this version of mixlogit reads "
-            f"{VERSION[0]}.x. Update mixlogit, or have it written by the version that you have"
+            f"{VERSION[0]}.x. Update mixlogit, or have it written by the version that you have."
         )
     spec = formula_of(file, header.part("formula"))
     has_data = header.has("row_labels")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from types import ModuleType
 from typing import Any
@@ -14,7 +16,7 @@ from mixlogit.columns import CHOICE_RULES, Columns
 from mixlogit.design import Design
 from mixlogit.errors import StorageError
 from mixlogit.formula import ChoiceFormula
-from mixlogit.grammar import ADVICE, FUNCTIONS, TRANSFORMS, key_of, require_plain
+from mixlogit.grammar import FUNCTIONS, TRANSFORMS, key_of, require_plain
 from mixlogit.labels import value_of, value_record
 from mixlogit.replay import Expression, Factor, Subterm
 
@@ -23,6 +25,21 @@ __all__ = ["formula_of", "formula_record"]
 _ROLES = tuple(field.name for field in fields(Columns))
 _MOST_KNOTS = 1_000
 _LARGEST = 1 << 62  # whole number among constants
+_ADVICE = (
+    "A file holds terms of columns, numbers, + - * / // % **, comparisons, & | ~, the functions "
+    "C, I, Q, center, standardize, scale, bs, cr, cc, te, abs and round, and those of numpy that "
+    "work number by number, such as np.log. Add the term to the table as a column, or use save, "
+    "which writes a pickle."
+)
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Tell who writes a file what to do about a term that cannot be in it."""
+    try:
+        yield
+    except StorageError as error:
+        raise StorageError(f"{error}. {_ADVICE}") from error
 
 
 def _wide_record(values: Any) -> dict[str, list[float]]:
@@ -121,15 +138,13 @@ def _expression_record(expression: Expression, arrays: Arrays, name: str) -> dic
         variables[key] = _variable_record(value)
         if variables[key] is None:
             raise StorageError(
-                f"{where} cannot be in a file, because it has {key!r}, a {type(value).__name__}. "
-                f"{ADVICE}"
+                f"{where} cannot be in a file, because it has {key!r}, a {type(value).__name__}"
             )
     for i, (key, value) in enumerate(expression.transforms.items()):
         transforms[key] = _transform_record(value, arrays, f"{name}.transform{i}")
         if transforms[key] is None:
             raise StorageError(
-                f"{where} cannot be in a file, because it has the transform "
-                f"{type(value).__name__}. {ADVICE}"
+                f"{where} cannot be in a file, because it has the transform {type(value).__name__}"
             )
     record = {
         "code": expression.code,
@@ -193,7 +208,8 @@ def _design_record(design: Design, arrays: Arrays, name: str) -> dict[str, Any]:
     """The right-hand side of a formula."""
     factors = []
     for i, factor in enumerate(design._factors):
-        own = _expression_record(factor.expression, arrays, f"{name}.factor{i}")
+        with _advised():
+            own = _expression_record(factor.expression, arrays, f"{name}.factor{i}")
         if factor.levels is not None:
             what = f"The level of the term {factor.expression.code} of {factor.expression.where},"
             own["levels"] = [value_record(level, what) for level in factor.levels]
@@ -274,7 +290,8 @@ def formula_record(spec: ChoiceFormula, arrays: Arrays) -> dict[str, Any]:
     StorageError
         A term says more than `mixlogit.grammar` lets it say.
     """
-    _require_plain_choice(spec.choice)
+    with _advised():
+        _require_plain_choice(spec.choice)
     names = vars(spec.columns)
     gate = spec.membership
     return {

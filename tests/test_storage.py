@@ -11,6 +11,8 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import patsy
@@ -25,6 +27,7 @@ from mixlogit import MixedMultinomialLogit, datasets, read_results
 from mixlogit.archive import write_archive
 from mixlogit.errors import MixlogitWarning, NoDataError, StorageError
 
+matplotlib.use("Agg")
 REFERENCE = Path(__file__).parent / "reference"
 SURVEY = datasets.load("electricity").data
 TEN = 10
@@ -207,7 +210,7 @@ def test_every_kind_of_model_comes_back(keywords, table, tmp_path):
 
 
 def interrupt(state):
-    if state.iteration == 30:
+    if state.iteration == 12:
         raise KeyboardInterrupt
 
 
@@ -229,6 +232,7 @@ FITS = {
 @pytest.mark.parametrize("keywords", FITS.values(), ids=FITS)
 def test_every_kind_of_fit_comes_back(keywords, table, tmp_path):
     result = fit(panel_model(table, n_classes=2), **keywords)
+    assert (result.certificate().status == "interrupted") == ("callback" in keywords)
     again = reread(result, tmp_path)
     assert_same_estimates(again, result)
     assert_same_data(again, result)
@@ -337,6 +341,7 @@ def test_results_that_were_read_are_like_any_others(table, tmp_path):
         assert again.model.param_names == result.model.param_names
         again.plot_coefficients(standardised=True)
         again.plot_starts()
+        plt.close("all")
 
 
 # -- without the data ------------------------------------------------------------------------------
@@ -609,7 +614,7 @@ def test_transforms_of_a_file_are_those_of_patsy(valid, tmp_path):
     [
         (("format",), "other results", "does not say that it holds such results"),
         (("format",), ..., "does not say that it holds such results"),
-        (("version",), [2, 0], r"in format 2.0, and this version of mixlogit reads 1.x. Update"),
+        (("version",), [2, 0], r"format 2.0, and this .* reads 1\.x\. Update .* have\.$"),
         (("version",), [0, 9], "in format 0.9"),
         (("version",), "1.0", "'version'"),
         (("cov_type",), "HC1", "'HC1'"),
