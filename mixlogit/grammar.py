@@ -10,6 +10,7 @@ syntax tree, when a file is written and again when it is read.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -169,11 +170,14 @@ def require_plain(
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise StorageError(f"{where} is no expression: {error}") from error
     meanings = [*(columns or ()), *(functions or {}), *modules, *(values or {}), *transforms]
-    twice = next((name for name in meanings if meanings.count(name) > 1), None)
-    if twice is not None:  # what is checked as one could be evaluated as the other
-        raise StorageError(f"{where} cannot be in a file, because {twice!r} has two meanings in it")
+    twice = [name for name, count in Counter(meanings).items() if count > 1]
+    if twice:  # what is checked as one could be evaluated as the other
+        raise StorageError(
+            f"{where} cannot be in a file, because {listed(twice)} has two meanings in it"
+        )
     known = {**_BUILT_IN, **(functions or {})}
-    check = _Check(where, columns, known, modules, values or {}, transforms)
+    of_table = None if columns is None else frozenset(columns)
+    check = _Check(where, of_table, known, modules, values or {}, frozenset(transforms))
     check.number(tree.body, 0)
 
 

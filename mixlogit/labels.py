@@ -15,7 +15,8 @@ from mixlogit.errors import StorageError, show
 
 __all__ = ["index_of", "index_record", "value_of", "value_record"]
 
-_LARGE = 1 << 62
+_LARGEST = 1 << 256  # whole number: JSON readers have a limit on digits
+_MOST = 1 << 62  # labels
 
 
 def value_record(value: Any, what: str) -> Any:
@@ -44,7 +45,7 @@ def value_record(value: Any, what: str) -> Any:
         value = value.item()
     if value is None or type(value) in (bool, str):
         return value
-    if type(value) is int and abs(value) <= _LARGE:
+    if type(value) is int and abs(value) <= _LARGEST:
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"number": number(value)}
@@ -76,7 +77,7 @@ def value_of(record: Any, where: str) -> Any:
     if not isinstance(record, dict):
         if record is None or type(record) in (bool, str, float):
             return record
-        if type(record) is int and abs(record) <= _LARGE:
+        if type(record) is int and abs(record) <= _LARGEST:
             return record
         raise StorageError(f"{where} is {type(record).__name__}")
     kind = next(iter(record), "")
@@ -150,9 +151,7 @@ def index_record(index: pd.Index, arrays: Arrays, name: str, what: str) -> dict[
     return {**about, "kind": "any", "is_object": is_object, "values": several}
 
 
-def index_of(
-    file: Archive, record: Record, name: str, low: int = 0, high: int = _LARGE
-) -> pd.Index:
+def index_of(file: Archive, record: Record, name: str, low: int = 0, high: int = _MOST) -> pd.Index:
     """Read labels.
 
     Parameters
@@ -177,7 +176,7 @@ def index_of(
 
 def _range_of(file: Archive, record: Record, name: str) -> pd.Index:
     ends = record.items("range")
-    if len(ends) != 3 or not all(type(end) is int and abs(end) < _LARGE for end in ends):
+    if len(ends) != 3 or not all(type(end) is int and abs(end) < _MOST for end in ends):
         raise StorageError(f"its labels {name!r} are no range")
     return pd.RangeIndex(*ends)
 

@@ -143,8 +143,9 @@ def choices_of(file: Archive, record: Record, labels: pd.Index | None) -> Choice
     """
     names, covariates = record.texts("exog_names"), record.texts("membership_names")
     notes, overview = record.texts("notes"), record.part("overview")
-    if not names or not covariates:
-        raise StorageError("it has no attributes, or no intercept of membership")
+    for several in (names, covariates):
+        if not several or len(set(several)) < len(several):
+            raise StorageError("its attributes or covariates have no names, or one name twice")
     if labels is None:
         return Withheld(names, covariates, notes, _overview_of(file, overview, len(names)))
     rows = record.part("rows")
@@ -210,9 +211,10 @@ def _entries_of(file: Archive, rows: Record, arrangement: Arrangement) -> Entrie
     start = _steps_of(file, "entry_start", len(row))
     n = len(start) - 1
     count, frequency = file.floats("entry_count", (len(row),)), file.floats("frequency", (n,))
-    for amount in (count, frequency):
-        if not ((amount >= 1) & (amount == np.floor(amount))).all():
-            raise StorageError("its counts are not whole numbers of at least 1")
+    if not ((count >= 1) & (count == np.floor(count))).all():
+        raise StorageError("its counts are not whole numbers of at least 1")
+    if not (frequency > 0).all():
+        raise StorageError("its frequencies are not positive")
     person = np.repeat(np.arange(n), np.diff(start))
     if ((np.diff(row) <= 0) & (np.diff(person) == 0)).any():
         raise StorageError("the choices of an individual are not in the order of rows")

@@ -238,10 +238,11 @@ def _design_of(file: Archive, record: Record, name: str) -> Design:
     """The right-hand side of a formula, ready to be evaluated on new data."""
     formula, role = record.text("formula"), record.text("role")
     names, columns = record.texts("names"), record.texts("columns")
+    known = frozenset(columns)
     factors = []
     for i, own in enumerate(record.parts("factors")):
         expression = _expression_of(file, own, f"{name}.factor{i}", f'the {role} "{formula}"')
-        if not expression.columns or not set(expression.columns) <= set(columns):
+        if not expression.columns or not known.issuperset(expression.columns):
             raise StorageError(f"a term of the {role} reads columns that the {role} does not")
         levels = None
         if own.has("levels"):
