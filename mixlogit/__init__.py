@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mixlogit.results import MixedMultinomialLogitResults
     from mixlogit.selection import select_classes
     from mixlogit.simulate import simulate_choices
+    from mixlogit.storage import read_results
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "explode_ranks",
     "from_wide",
     "lr_test",
+    "read_results",
     "select_classes",
     "simulate_choices",
 ]
@@ -44,6 +46,7 @@ _HOMES = {
     "explode_ranks": "rankings",
     "from_wide": "reshape",
     "lr_test": "nested",
+    "read_results": "storage",
     "select_classes": "selection",
     "simulate_choices": "simulate",
 }

@@ -19,7 +19,14 @@ from mixlogit.attributes import RowTable, blocks_of_rows, picked
 from mixlogit.columns import read_amounts
 from mixlogit.errors import DataError, IdentificationError, listed, plural, show, verb
 
-__all__ = ["ChoiceData", "Entries", "refuse_not_finite", "tally", "tally_table"]
+__all__ = [
+    "ChoiceData",
+    "Entries",
+    "Overview",
+    "refuse_not_finite",
+    "tally",
+    "tally_table",
+]
 
 _ROWS_PER_BLOCK = 8192
 _DOUBLE = np.dtype(np.float64)
@@ -161,6 +168,36 @@ def _alternative_labels(arrangement: Arrangement, rows: np.ndarray) -> pd.Index:
 
 
 @dataclass(frozen=True, eq=False)
+class Overview:
+    """Choice data in a few numbers, which say nothing about anybody in particular.
+
+    Parameters
+    ----------
+    n_individuals, n_situations, n_rows, n_choices : int
+    choices_per_individual : (float, float)
+        The least and the most.
+    alternatives : (float, float)
+        The fewest and the most rows of a situation.
+    total_weight : float
+        Sum of the weights of all individuals.
+    is_weighted : bool
+        Whether there are sampling weights.
+    exog_scale : ndarray, shape (L,)
+        Standard deviation of each attribute within situations, in its units.
+    """
+
+    n_individuals: int
+    n_situations: int
+    n_rows: int
+    n_choices: int
+    choices_per_individual: tuple[float, float]
+    alternatives: tuple[float, float]
+    total_weight: float
+    is_weighted: bool
+    exog_scale: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class ChoiceData:
     """Validated, sorted, read-only choice data.
 
@@ -180,7 +217,8 @@ class ChoiceData:
         Covariates of class membership; a column of ones when there are only shares.
     membership_names : tuple of str
     notes : tuple of str
-        What a reader of the results should know about the data.
+        What a reader of the results should know about the data; those that are found here, of
+        coarse attributes and lonely alternatives, are added unless they are there already.
 
     Attributes
     ----------
@@ -216,18 +254,39 @@ class ChoiceData:
                 f"{verb(len(coarse), 'keeps', 'keep')} fewer than four digits of the differences "
                 "within choice situations; centre the column, or use dtype='float64'."
             )
-            object.__setattr__(self, "notes", (*self.notes, note))
+            self._add_note(note)
         lonely = int((self.arrangement.sizes == 1).sum())
         if lonely:
             note = (
                 f"{plural(lonely, 'choice situation')} with a single alternative "
                 f"{verb(lonely, 'carries', 'carry')} no information."
             )
-            object.__setattr__(self, "notes", (*self.notes, note))
+            self._add_note(note)
         for record in (self, self.arrangement, self.entries):
             for value in vars(record).values():
                 if isinstance(value, np.ndarray):
                     value.setflags(write=False)
+
+    def _add_note(self, note: str) -> None:
+        """Add a note that was found while the data are put together."""
+        if note not in self.notes:
+            object.__setattr__(self, "notes", (*self.notes, note))
+
+    @property
+    def overview(self) -> Overview:
+        """The data in a few numbers."""
+        choices, sizes = self.choices_per_individual, self.arrangement.sizes
+        return Overview(
+            n_individuals=self.n_individuals,
+            n_situations=self.n_situations,
+            n_rows=self.n_rows,
+            n_choices=self.n_choices,
+            choices_per_individual=(float(choices.min()), float(choices.max())),
+            alternatives=(float(sizes.min()), float(sizes.max())),
+            total_weight=float(self.total_weight.sum()),
+            is_weighted=bool((self.weights != 1).any()),
+            exog_scale=self.exog_scale,
+        )
 
     @property
     def n_rows(self) -> int:

@@ -13,6 +13,7 @@ import pandas as pd
 from mixlogit.errors import ArgumentError, listed, plural
 from mixlogit.nested import data_difference, has_converged, unwrapped
 from mixlogit.summary import Block, Summarised, Summary
+from mixlogit.withheld import Withheld
 
 if TYPE_CHECKING:
     from mixlogit.results import MixedMultinomialLogitResults
@@ -163,7 +164,15 @@ class Comparison(Summarised):
         if max(one.n_classes for one in self.results) > 1 and len(self.results) > 1:
             notes.append("Classes stand side by side by their number, whether or not alike.")
         for name, one in zip(self.names, self.results, strict=True):
-            difference = data_difference(self.results[0].model.choices, one.model.choices)
+            first, own = self.results[0].model.choices, one.model.choices
+            is_unknown = own is not first and any(isinstance(d, Withheld) for d in (first, own))
+            if is_unknown:
+                notes.append(
+                    f"Whether {self.names[0]} and {name} are on the same data cannot be seen: a "
+                    "file that was read has none."
+                )
+            is_settled = is_unknown or own is first
+            difference = "" if is_settled else data_difference(first, own)
             if difference:
                 notes.append(
                     f"{self.names[0]} and {name} are on different data ({difference}), so their "

@@ -22,8 +22,10 @@ __all__ = [
     "InterruptWarning",
     "MixlogitError",
     "MixlogitWarning",
+    "NoDataError",
     "NotMonotoneError",
     "OneChoiceWarning",
+    "StorageError",
     "UnseenLevelError",
     "close_matches",
     "did_you_mean",
@@ -64,6 +66,14 @@ class IdentificationError(DataError):
 
 class ArgumentError(MixlogitError, ValueError):
     """An argument is outside what the method accepts."""
+
+
+class StorageError(MixlogitError, ValueError):
+    """The file does not hold results that can be read, or the results cannot be in such a file."""
+
+
+class NoDataError(MixlogitError, RuntimeError):
+    """This needs the data that the model was fitted to, and they were left out of the file."""
 
 
 class NotMonotoneError(MixlogitError, RuntimeError):

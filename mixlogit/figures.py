@@ -221,7 +221,7 @@ class FigureResults:
     @property
     def _people(self) -> str:
         """What a share of the weights counts."""
-        is_weighted = bool((self.model.choices.weights != 1).any())
+        is_weighted = self.model.choices.overview.is_weighted
         return "weighted individuals" if is_weighted else "individuals"
 
 

@@ -18,7 +18,7 @@ from mixlogit.constraints import Constraints, Restrictions
 from mixlogit.logit import ChoiceTable
 from mixlogit.membership import Shares, for_design, with_base
 
-__all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters"]
+__all__ = ["Evaluation", "Expectation", "MixtureLikelihood", "Parameters", "parameter_names"]
 
 NO_RESTRICTIONS = Restrictions()
 _NEARER = 1e-9  # relative: what a swap of classes has to bring, beyond round-off
@@ -49,6 +49,14 @@ class Parameters:
         lead = self.beta.shape[:-2]
         return np.concatenate(
             [self.beta.reshape(*lead, -1), self.gamma.reshape(*lead, -1)], axis=-1
+        )
+
+    def like(self, flat: np.ndarray) -> Parameters:
+        """Split flat vectors (..., D) into tastes and logits of the shapes of these."""
+        lead, n_tastes = flat.shape[:-1], self.beta.size
+        return Parameters(
+            flat[..., :n_tastes].reshape(*lead, *self.beta.shape),
+            flat[..., n_tastes:].reshape(*lead, *self.gamma.shape),
         )
 
     def without(self, k: int) -> Parameters:
@@ -216,12 +224,7 @@ class MixtureLikelihood:
     @property
     def param_names(self) -> list[str]:
         """Names of the flat vector: class1.price, ..., class2._membership.age, ..."""
-        classes = range(1, self.n_classes + 1)
-        tastes = [f"class{k}.{name}" for k in classes for name in self.data.exog_names]
-        gate = [
-            f"class{k}._membership.{name}" for k in classes[1:] for name in self.membership.names
-        ]
-        return tastes + gate
+        return parameter_names(self.data.exog_names, self.membership.names, self.n_classes)
 
     def unpack(self, params: np.ndarray) -> Parameters:
         """Split flat vectors (..., D)."""
@@ -466,6 +469,27 @@ class MixtureLikelihood:
             gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
             tastes = (score * posterior[:, None]).reshape(beta.size, -1).T
             yield individuals, np.hstack([tastes, gate.reshape(len(gate), gamma.size)])
+
+
+def parameter_names(
+    attributes: Sequence[str], covariates: Sequence[str], n_classes: int
+) -> list[str]:
+    """Name the flat vector: class1.price, ..., class2._membership.age, ...
+
+    Parameters
+    ----------
+    attributes : sequence of str, length L
+    covariates : sequence of str, length Q
+        Of membership.
+    n_classes : int
+
+    Returns
+    -------
+    list of str, length D
+    """
+    classes = range(1, n_classes + 1)
+    tastes = [f"class{k}.{name}" for k in classes for name in attributes]
+    return tastes + [f"class{k}._membership.{name}" for k in classes[1:] for name in covariates]
 
 
 def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

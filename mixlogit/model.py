@@ -22,13 +22,14 @@ from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning,
 from mixlogit.estimation import State, estimate
 from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.incumbent import keeps
-from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.likelihood import MixtureLikelihood, Parameters, parameter_names
 from mixlogit.logit import ChoiceTable
 from mixlogit.moments import LatentMoments, latent_moments
 from mixlogit.pooled import pooled_logit
 from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
 from mixlogit.split_merge import splits
+from mixlogit.withheld import Withheld
 
 __all__ = ["MixedMultinomialLogit"]
 
@@ -39,7 +40,7 @@ _ARRAYS = ("situation", "individual", "alternative", "weights", "freq_weights", 
 class _Names(PandasData):
     """Arrays as they are, with the names that results are labelled with."""
 
-    def __init__(self, endog: np.ndarray, exog: np.ndarray, names: list[str], ynames: str) -> None:
+    def __init__(self, endog: Any, exog: Any, names: list[str], ynames: str) -> None:
         self.endog = self.orig_endog = endog
         self.exog = self.orig_exog = exog
         self.k_constant, self.const_idx = 0, None
@@ -395,6 +396,39 @@ class MixedMultinomialLogit(LikelihoodModel):
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         return model
 
+    @classmethod
+    def from_parts(
+        cls,
+        choices: ChoiceData,
+        spec: ChoiceFormula,
+        n_classes: int,
+        index: pd.Index,
+        restrictions: Restrictions,
+        *,
+        is_from_arrays: bool = False,
+    ) -> MixedMultinomialLogit:
+        """Put a model together from parts that fit, such as those of another model.
+
+        Parameters
+        ----------
+        choices : ChoiceData
+        spec : ChoiceFormula
+        n_classes : int
+        index : Index
+            Labels of the rows of the table that the choice data were read from.
+        restrictions : Restrictions
+        is_from_arrays : bool
+            Whether new data come as arrays.
+
+        Returns
+        -------
+        MixedMultinomialLogit
+        """
+        model = cls.__new__(cls)
+        model._is_from_arrays = is_from_arrays
+        model._set_up(choices, spec, n_classes, index, restrictions)
+        return model
+
     def _set_up(
         self,
         data: ChoiceData,
@@ -420,13 +454,18 @@ class MixedMultinomialLogit(LikelihoodModel):
         self.restrictions = restrictions
         self._row_index = index
         self._table: ChoiceTable | None = None
-        super().__init__(data.counts(), data.exog, hasconst=False)
+        is_there = not isinstance(data, Withheld)
+        arrays = (data.counts(), data.exog) if is_there else (None, None)
+        super().__init__(*arrays, hasconst=False)
+        self.constraints = restrictions.on(self.param_names, data.exog_names, self.n_classes)
 
     def _handle_data(
-        self, endog: np.ndarray, exog: np.ndarray, missing: str, hasconst: bool, **kwargs: Any
+        self, endog: Any, exog: Any, missing: str, hasconst: bool, **kwargs: Any
     ) -> _Names:
         """Keep the arrays as they are: the choice data has checked them."""
-        return _Names(endog, exog, self.likelihood().param_names, self.spec.choice)
+        data = self.choices
+        names = parameter_names(data.exog_names, data.membership_names, self.n_classes)
+        return _Names(endog, exog, names, self.spec.choice)
 
     def with_classes(self, n_classes: int) -> MixedMultinomialLogit:
         """Give the same model with another number of classes.
@@ -469,9 +508,14 @@ class MixedMultinomialLogit(LikelihoodModel):
 
     def _replaced(self, choices: ChoiceData, n_classes: int) -> MixedMultinomialLogit:
         """The same model on other data, or with another number of classes."""
-        other = type(self).__new__(type(self))
-        other._is_from_arrays = self._is_from_arrays
-        other._set_up(choices, self.spec, n_classes, self._row_index, self.restrictions)
+        other = self.from_parts(
+            choices,
+            self.spec,
+            n_classes,
+            self._row_index,
+            self.restrictions,
+            is_from_arrays=self._is_from_arrays,
+        )
         if choices is self.choices:
             other._table = self._table
         return other
@@ -788,13 +832,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights say: once where there are none, or where they are not to be read.
         """
         begin, alternative = sets.arrangement.situation_start, sets.arrangement.alternative_codes
-        data, entries = self.choices, self.choices.entries
+        data = self.choices
         if sets.membership is not None:
             n_situations = sets.arrangement.n_situations
             every = np.arange(n_situations + 1)
             weight = sets.situation_weights() if weighted else np.ones(n_situations)
             visits, z = Visits(every[:-1], every, weight), sets.membership
         else:
+            entries = data.entries
             person = np.repeat(np.arange(data.n_distinct), np.diff(entries.start))
             situation = np.searchsorted(begin, entries.row, side="right") - 1
             is_new = np.ones(len(person), dtype=bool)

@@ -12,6 +12,7 @@ from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrap
 from statsmodels.base.wrapper import populate_wrapper
 from statsmodels.tools.tools import nan_dot
 
+from mixlogit.archive import write_archive
 from mixlogit.certificate import Certificate
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
@@ -25,9 +26,11 @@ from mixlogit.postestimation import (
     criteria,
     entropy,
 )
+from mixlogit.records import results_record
 from mixlogit.summary import Block, Summary, coefficient_table
 from mixlogit.tastes import TasteResults
 from mixlogit.threads import share_cores
+from mixlogit.withheld import Withheld
 
 if TYPE_CHECKING:
     from mixlogit.model import MixedMultinomialLogit
@@ -43,8 +46,44 @@ _COVARIANCES = {
 }
 
 
+class _Pickles:
+    """Saving and loading as in statsmodels, and a warning of it."""
+
+    def save(self, fname: Any, remove_data: bool = False) -> None:
+        """Write the results as a pickle, as in statsmodels.
+
+        A pickle holds everything, functions of your own in formulas too. Reading one runs
+        whatever code is in it, so load only files that you, or people you trust, have written;
+        and other versions of the libraries may not be able to. `to_file` has neither drawback.
+
+        Parameters
+        ----------
+        fname : path or file
+        remove_data : bool
+            As in statsmodels.
+        """
+        super().save(fname, remove_data)  # type: ignore[misc]
+
+    @classmethod
+    def load(cls, fname: Any) -> Any:
+        """Read a pickle that `save` wrote.
+
+        This runs whatever code is in the file: load only files that you, or people you trust,
+        have written. `mixlogit.read_results` reads files of `to_file`, from anybody.
+
+        Parameters
+        ----------
+        fname : path or file
+
+        Returns
+        -------
+        MixedMultinomialLogitResults
+        """
+        return super().load(fname)  # type: ignore[misc]
+
+
 class MixedMultinomialLogitResults(
-    TasteResults, ForecastResults, FigureResults, LikelihoodModelResults
+    _Pickles, TasteResults, ForecastResults, FigureResults, LikelihoodModelResults
 ):
     """Results of `MixedMultinomialLogit.fit`.
 
@@ -57,6 +96,8 @@ class MixedMultinomialLogitResults(
         ``groups`` (one per individual, in the order of `posterior`) for "cluster".
     settings : dict
         What `fit` was called with.
+    matrix : ndarray, shape (D, D), optional
+        The covariance, if it is known; computed if None.
 
     Attributes
     ----------
@@ -94,36 +135,12 @@ class MixedMultinomialLogitResults(
         cov_type: str,
         cov_kwds: dict[str, Any] | None,
         settings: dict[str, Any],
+        matrix: np.ndarray | None = None,
     ) -> None:
-        data = model.choices
+        data, constraints = model.choices, model.constraints
         keywords = dict(cov_kwds or {})
-        likelihood = model.likelihood(settings["penalty"])
-        # where coefficients diverge, the others have the errors they would have without them
-        constraints = likelihood.constraints
-        free_names = np.array(model.param_names, dtype=object)[constraints.free]
-        is_held = constraints.at_bound(fit.parameters.flat())
-        finite = ~np.isin(free_names, fit.certificate.diverging) & ~is_held
-
-        def hessian() -> np.ndarray:
-            known = fit.evaluation
-            if not isinstance(known, Evaluation):
-                known = likelihood.evaluate(fit.parameters.flat())
-            return constraints.quadratic(known.hessian)[np.ix_(finite, finite)]
-
-        def scores() -> Iterator[tuple[slice, np.ndarray]]:
-            for individuals, block in likelihood.score_blocks(fit.parameters):
-                yield individuals, constraints.gradient(block)[:, finite]
-
-        found = covariance(
-            cov_type, hessian, scores, data.weights, data.entries.frequency, **keywords
-        )
-        shape = 2 * (constraints.n_free,)
-        if cov_type == "none" or finite.all():
-            reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none
-        else:
-            reduced = np.full(shape, np.nan)
-            reduced[np.ix_(finite, finite)] = found
-        matrix = constraints.covariance(reduced)
+        if matrix is None:
+            matrix = _covariance_of(model, fit, cov_type, keywords, settings["penalty"])
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
         self.cov_type = cov_type
@@ -136,6 +153,7 @@ class MixedMultinomialLogitResults(
         self.df_model = constraints.n_free
         self.df_resid = self.nobs - self.df_model
         names = np.array(model.param_names, dtype=object)
+        is_held = constraints.at_bound(fit.parameters.flat())
         self.at_bound = tuple(names[constraints.depends_on(is_held)])
         self.fixed = tuple(names[constraints.is_fixed()])
         self.starts = fit.starts
@@ -170,7 +188,8 @@ class MixedMultinomialLogitResults(
 
     @cached_property
     def _posterior(self) -> np.ndarray:
-        return np.ascontiguousarray(self._fit.evaluation.posterior.T)  # (N, K)
+        shape = self.model.choices.n_distinct, self.n_classes  # without the data, nobody is known
+        return np.ascontiguousarray(self._fit.evaluation.posterior.T).reshape(shape)
 
     @property
     def _class_names(self) -> list[str]:
@@ -251,7 +270,7 @@ class MixedMultinomialLogitResults(
         """Entropy R², 1 when every individual's class is certain; nan with one class."""
         if self.n_classes == 1:
             return float("nan")
-        total = float(self._likelihood.weight.sum())
+        total = self.model.choices.overview.total_weight
         return 1 - self._entropy / (total * np.log(self.n_classes))
 
     def certificate(self) -> Certificate:
@@ -342,6 +361,44 @@ class MixedMultinomialLogitResults(
         """
         return membership_tests(self)
 
+    # -- files ---------------------------------------------------------------------------------
+
+    def to_file(self, path: Any, *, include_data: bool = True) -> None:
+        """Write the results to a file that `mixlogit.read_results` reads, now and later.
+
+        Unlike a pickle, such a file runs no code when it is read, so it can be sent to others,
+        and later versions of mixlogit read it.
+
+        Parameters
+        ----------
+        path : path
+            Such as ``"fit.npz"``. A file that is there is replaced.
+        include_data : bool
+            Whether the data that the model was fitted to go with the results: attributes, choices,
+            weights, and the ids of individuals, situations and alternatives. With them everything
+            works as before, new fits too, and the file is about as large as the table of
+            attributes. Without them the file has a few kilobytes and says nothing about single
+            individuals, their posterior probabilities and ids included. What is left then is
+            what summaries, tests, class shares and willingness to pay need, and predictions for
+            new data, which are passed as ``data``; the rest raises `NoDataError`. In both cases
+            the formulas are there, with the levels of their categories and what transforms
+            have learned: means, and the knots of splines.
+
+        Raises
+        ------
+        StorageError
+            A term of a formula calls a function of your own, or another one that reading a file
+            must not run; the message names it, and says what to do. Or ids are something else
+            than numbers, strings, booleans, dates and tuples of these.
+
+        Notes
+        -----
+        The file is a ZIP archive of uncompressed ``.npy`` arrays, with a text ``header.json``
+        that says what they are. Of a random generator that was passed as ``rng`` only the name
+        is kept. A table that was read with ``from_chunks`` comes back in memory.
+        """
+        write_archive(path, *results_record(self, include_data))
+
     # -- summary -------------------------------------------------------------------------------
 
     def summary(self, title: str | None = None, alpha: float = 0.05) -> Summary:
@@ -402,7 +459,7 @@ class MixedMultinomialLogitResults(
 
     def _header(self) -> tuple[tuple[str, str], ...]:
         """Pairs of the summary's head, the left column first."""
-        data = self.model.choices
+        data = self.model.choices.overview
         certificate = self.certificate()
         method = {"em-newton": "EM and Newton", "em": "EM", "newton": "Newton"}
         left = [
@@ -418,11 +475,11 @@ class MixedMultinomialLogitResults(
             ("Rows", f"{self.n_rows}"),
             (
                 "Choices/individual (min/mean/max)",
-                _spread(data.choices_per_individual, self.n_choices / self.nobs),
+                _spread(*data.choices_per_individual, self.n_choices / self.nobs),
             ),
             (
                 "Alternatives (min/mean/max)",
-                _spread(data.arrangement.sizes, self.n_rows / self.n_situations),
+                _spread(*data.alternatives, self.n_rows / self.n_situations),
             ),
         ]
         right = [
@@ -444,7 +501,7 @@ class MixedMultinomialLogitResults(
     def _notes(self) -> list[str]:
         """What a reader must know to use the numbers."""
         certificate = self.certificate()
-        data = self.model.choices
+        data = self.model.choices.overview
         notes = []
         if not self.converged:
             notes.append(f"Not a certified maximum. {certificate.message}")
@@ -463,22 +520,23 @@ class MixedMultinomialLogitResults(
                 f"Estimates maximise the log-likelihood less a ridge penalty of "
                 f"{self.mle_settings['penalty']:g}; the log-likelihood shown is without it."
             )
-        if (data.weights != 1).any():
+        if data.is_weighted:
             advice = (
                 "" if self.cov_type in ("robust", "cluster") else "; use robust errors with them"
             )
-            notes.append(f"Sampling weights sum to {data.total_weight.sum():,.6g}{advice}.")
+            notes.append(f"Sampling weights sum to {data.total_weight:,.6g}{advice}.")
         if certificate.n_finished > 1 and certificate.n_agree == 1:
             notes.append(
                 "Only one of the finished starts reached this log-likelihood. Raise n_starts to "
                 "be surer that it is the global maximum."
             )
-        if self.n_classes > 1 and data.choices_per_individual.max() == 1 and data.n_situations > 1:
+        most = data.choices_per_individual[1]
+        if self.n_classes > 1 and most == 1 and data.n_situations > 1:
             notes.append(
                 "Every individual made one choice: without repeated choices the classes are "
                 "weakly identified (Grün and Leisch 2008)."
             )
-        return notes + list(data.notes)
+        return notes + list(self.model.choices.notes)
 
     def _constraint_notes(self) -> list[str]:
         """What was imposed on the parameters, and what that means for their errors."""
@@ -498,10 +556,48 @@ class MixedMultinomialLogitResults(
         return notes
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be computed again."""
+        """Leave out what can be computed again, if there are data for it."""
+        if isinstance(self.model.choices, Withheld):
+            return self.__dict__
         classes = type(self).__mro__
         lazy = {n for c in classes for n, v in vars(c).items() if isinstance(v, cached_property)}
         return {name: value for name, value in self.__dict__.items() if name not in lazy}
+
+
+def _covariance_of(
+    model: MixedMultinomialLogit,
+    fit: Fit,
+    cov_type: str,
+    keywords: dict[str, Any],
+    penalty: float,
+) -> np.ndarray:
+    """Covariance of the estimates, (D, D).
+
+    Where coefficients diverge, the others have the errors they would have without them.
+    """
+    data, likelihood, constraints = model.choices, model.likelihood(penalty), model.constraints
+    free_names = np.array(model.param_names, dtype=object)[constraints.free]
+    is_held = constraints.at_bound(fit.parameters.flat())
+    finite = ~np.isin(free_names, fit.certificate.diverging) & ~is_held
+
+    def hessian() -> np.ndarray:
+        known = fit.evaluation
+        if not isinstance(known, Evaluation):
+            known = likelihood.evaluate(fit.parameters.flat())
+        return constraints.quadratic(known.hessian)[np.ix_(finite, finite)]
+
+    def scores() -> Iterator[tuple[slice, np.ndarray]]:
+        for individuals, block in likelihood.score_blocks(fit.parameters):
+            yield individuals, constraints.gradient(block)[:, finite]
+
+    found = covariance(cov_type, hessian, scores, data.weights, data.entries.frequency, **keywords)
+    shape = 2 * (constraints.n_free,)
+    if cov_type == "none" or finite.all():
+        reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none
+    else:
+        reduced = np.full(shape, np.nan)
+        reduced[np.ix_(finite, finite)] = found
+    return constraints.covariance(reduced)
 
 
 def _with_words(table: pd.DataFrame, which: np.ndarray, words: str) -> pd.DataFrame:
@@ -514,12 +610,12 @@ def _with_words(table: pd.DataFrame, which: np.ndarray, words: str) -> pd.DataFr
     return table
 
 
-def _spread(values: np.ndarray, mean: float) -> str:
+def _spread(least: float, most: float, mean: float) -> str:
     """Minimum, mean and maximum."""
-    return f"{values.min():g} / {mean:.1f} / {values.max():g}"
+    return f"{least:g} / {mean:.1f} / {most:g}"
 
 
-class ResultsWrapper(LikelihoodResultsWrapper):
+class ResultsWrapper(_Pickles, LikelihoodResultsWrapper):
     """Results with arrays labelled by the names of the parameters."""
 
     def __str__(self) -> str:

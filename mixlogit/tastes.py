@@ -379,8 +379,10 @@ class TasteResults:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws from the distribution of the estimates: tastes (n, K, L) and shares (n, K)."""
         flat = draw_parameters(self.params, self.cov_params(), n_draws, rng)
-        drawn = self._likelihood.unpack(flat)
-        z, weight = self.model.choices.membership, self._likelihood.weight
+        drawn, data = self._parameters.like(flat), self.model.choices
+        z, weight = np.ones((1, 1)), np.ones(1)  # of anybody, where all have the same shares
+        if data.membership_names != ("Intercept",):
+            z, weight = data.membership, data.total_weight
         return drawn.beta, shares_of_logits(drawn.gamma, z, weight)
 
     def _wtp_table(

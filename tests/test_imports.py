@@ -17,13 +17,18 @@ ORDER = [
     "errors",
     "progress",
     "attributes",
+    "archive",
+    "labels",
     "arrangement",
     "columns",
     "choices",
+    "withheld",
     "chunks",
     "replay",
+    "grammar",
     "design",
     "formula",
+    "terms",
     "arrays",
     "reshape",
     "rankings",
@@ -48,6 +53,7 @@ ORDER = [
     "incumbent",
     "certificate",
     "estimation",
+    "records",
     "covariance",
     "summary",
     "plotting",
@@ -60,6 +66,7 @@ ORDER = [
     "nested",
     "results",
     "model",
+    "storage",
     "simulate",
     "comparison",
     "growth",
@@ -76,7 +83,7 @@ STANDARD = {  # of the standard library
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
     *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
-    *("shutil", "signal", "tempfile", "threading", "time", "weakref"),
+    *("json", "shutil", "signal", "tempfile", "threading", "time", "weakref", "zipfile"),
     "__future__",
 }
 
@@ -137,7 +144,7 @@ def test_importing_everything_leaves_what_is_optional_alone():
 def test_the_import_adds_hardly_anything_to_that_of_statsmodels():
     seen = loaded("from mixlogit import MixedMultinomialLogit")
     # what a fit does not need
-    unneeded = {"bootstrap", "datasets", "selection", "simulate"}
+    unneeded = {"bootstrap", "datasets", "selection", "simulate", "storage"}
     assert not seen & {"scipy.cluster", "multiprocessing", *(f"mixlogit.{m}" for m in unneeded)}
     added = {name.split(".")[0] for name in seen - loaded("import statsmodels.api")}
     # older versions of NumPy and statsmodels load fewer small modules themselves
