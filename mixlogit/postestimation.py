@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from mixlogit.arguments import is_number
 from mixlogit.errors import ArgumentError
 
 __all__ = [
@@ -159,7 +160,7 @@ def interval_labels(alpha: float) -> tuple[str, str]:
     ArgumentError
         It does not lie between 0 and 1.
     """
-    if not 0 < alpha < 1:
+    if not (is_number(alpha) and alpha / 2 > 0 and alpha < 1):
         raise ArgumentError(
             f"alpha must lie between 0 and 1, but it is {alpha!r}; 0.05 gives 95% intervals."
         )
@@ -174,7 +175,7 @@ def normal_quantile(alpha: float) -> float:
     alpha : float
         One minus the confidence level.
     """
-    return float(stats.norm.ppf(1 - alpha / 2))
+    return -float(stats.norm.ppf(alpha / 2))  # 1 − alpha / 2 is 1 where alpha is tiny
 
 
 def estimate_columns(
