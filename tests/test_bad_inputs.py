@@ -349,6 +349,11 @@ TABLES = [
         is_clean,
     ),
     Case("a frame of pyarrow's types", lambda: model(arrow()), is_clean),
+    Case(
+        "functions of pyarrow's numbers",
+        lambda: model(arrow(), "choice ~ np.exp(x1) + I(alt ** 2) + I(x2 > 0)"),
+        lambda built: has_column(1, np.exp(people()["x1"]))(built),
+    ),
     Case("a table of pyarrow", lambda: model(arrow_table()), is_clean),
     Case("a frame of polars", lambda: model(polars_frame()), is_clean),
     Case("an index that repeats", lambda: model(rows_and_columns(np.arange(N_ROWS) % 5)), is_clean),
