@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.special
 from scipy import stats
 
 from mixlogit.arguments import is_number
@@ -212,6 +213,6 @@ def share_columns(shares: np.ndarray, std_err: np.ndarray, alpha: float) -> dict
     p = np.where(inside, shares, 0.5)
     centre = np.log(p / (1 - p))
     reach = normal_quantile(alpha) * std_err / (p * (1 - p))
-    limits = [1 / (1 + np.exp(-(centre + side * reach))) for side in (-1, 1)]
+    limits = [scipy.special.expit(centre + side * reach) for side in (-1, 1)]
     low, high = (np.where(inside, limit, shares) for limit in limits)
     return {"share": shares, "std err": std_err, lower: low, upper: high}
