@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
 from mixlogit.errors import ArgumentError, shortened
 
-__all__ = ["as_floats", "as_generator", "is_number", "require_one_of", "require_whole"]
+__all__ = [
+    "as_floats",
+    "as_generator",
+    "is_iterable",
+    "is_number",
+    "require_one_of",
+    "require_whole",
+]
 
 
 def require_one_of(name: str, value: Any, words: Collection[str]) -> None:
@@ -64,6 +71,21 @@ def is_number(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         return False
     return bool(-sys.float_info.max <= value <= sys.float_info.max)
+
+
+def is_iterable(value: Any) -> bool:
+    """Whether one can go through a value: not through an array of no dimension, which says so.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    has_no_items = isinstance(value, np.ndarray) and value.ndim == 0
+    return isinstance(value, Iterable) and not has_no_items
 
 
 def as_generator(rng: Any) -> np.random.Generator:

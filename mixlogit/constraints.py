@@ -16,6 +16,7 @@ import numpy as np
 import patsy
 from scipy.optimize import lsq_linear
 
+from mixlogit.arguments import is_iterable
 from mixlogit.errors import ArgumentError, did_you_mean, listed, show
 from mixlogit.newton import diagonal_unit, solve_scaled
 
@@ -308,7 +309,7 @@ def _strings(values: Any, what: str) -> tuple[str, ...]:
     """A string, several, or nothing, as a tuple."""
     if values is None:
         return ()
-    several = [values] if isinstance(values, str) or not isinstance(values, Iterable) else [*values]
+    several = [values] if isinstance(values, str) or not is_iterable(values) else [*values]
     if not all(isinstance(value, str) for value in several):
         raise ArgumentError(f"{what} must be a string or a sequence of strings, not {values!r}.")
     return tuple(several)

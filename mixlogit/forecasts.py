@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
-from mixlogit.arguments import is_number, require_one_of
+from mixlogit.arguments import is_iterable, is_number, require_one_of
 from mixlogit.attributes import blocks_of_rows
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
@@ -253,7 +253,7 @@ class ForecastResults:
             symmetric in the log-odds. With a scenario: the shares "base" and "scenario", their
             "change", and standard error and limits of the change. With ``by_class`` the first
             level of the index is the segment: "market", "class1", ... An alternative that is in
-            one of two tables only has share 0 in the other.
+            one of two tables only has share 0 in the other. A class that has vanished has nan.
 
         Raises
         ------
@@ -381,8 +381,9 @@ class ForecastResults:
     def _slope(self, attribute: str, data: Any, sets: ChoiceSets) -> Slope:
         """How the design moves with a column of the design, or of the table."""
         names, design = list(self.model.choices.exog_names), self.model.spec.utility
-        moved = design.names_reading(attribute) if attribute in design.columns else ()
-        if attribute in names and moved in ((), (attribute,)):
+        is_name = isinstance(attribute, str)
+        moved = design.names_reading(attribute) if is_name and attribute in design.columns else ()
+        if is_name and attribute in names and moved in ((), (attribute,)):
             column = names.index(attribute)
             own = [exog[:, [column]] for _, exog in blocks_of_rows(sets.exog)]
             return Slope(np.array([column]), np.concatenate(own))
@@ -414,7 +415,8 @@ class ForecastResults:
 
     def _wanted(self, alternatives: Iterable[Any] | None, names: pd.Index) -> np.ndarray:
         """Codes of the alternatives that elasticities are wanted for."""
-        if isinstance(alternatives, str) or not isinstance(alternatives, Iterable | None):
+        is_list = is_iterable(alternatives) and not isinstance(alternatives, str)
+        if not (alternatives is None or is_list):
             raise ArgumentError(
                 f"alternatives must be a list of ids of alternatives, not {alternatives!r}."
             )
@@ -507,7 +509,7 @@ class ForecastResults:
         Econometrica 49, 105-130.
         """
         names = list(self.model.choices.exog_names)
-        if cost not in names:
+        if not (isinstance(cost, str) and cost in names):
             raise ArgumentError(
                 f"cost={cost!r} is no column of the design.{did_you_mean(cost, names)} Its columns "
                 f"are {listed(names)}."

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from mixlogit.arguments import is_iterable
 from mixlogit.columns import native
 from mixlogit.errors import (
     ArgumentError,
@@ -177,8 +178,7 @@ def _read_alternatives(
 ) -> _Alternatives:
     """Codes and names from either form of the argument."""
     unordered = isinstance(alternatives, (str, bytes, Set))
-    is_number = isinstance(alternatives, np.ndarray) and alternatives.ndim == 0
-    if unordered or is_number or not isinstance(alternatives, Iterable):
+    if unordered or not is_iterable(alternatives):
         raise ArgumentError(
             f"`alternatives` is {alternatives!r}. Pass a mapping such as "
             "{1: 'train', 2: 'car'} from the value in the choice column to the name, or a list of "

@@ -1270,6 +1270,11 @@ SETTINGS = [
         refused(ArgumentError, "common must be a string or a sequence of strings"),
     ),
     Case(
+        "common coefficients in an array of no dimension",
+        lambda: model(common=np.array(3.0)),
+        refused(ArgumentError, "common must be a string or a sequence of strings"),
+    ),
+    Case(
         "a constraint on no parameter",
         lambda: model(constraints="class3.x1 = 0"),
         refused(ArgumentError, "'class3.x1' is no parameter", "'class1.x1 = 0'"),
@@ -1814,6 +1819,31 @@ RESULTS = [
         "elasticities of nothing",
         lambda: one().elasticities("price"),
         refused(ArgumentError, "attribute='price' is no column of the design"),
+    ),
+    Case(
+        "elasticities of an array",
+        lambda: one().elasticities(np.array(["x1", "x2"])),
+        refused(ArgumentError, "attribute=array(", "is no column of the design"),
+    ),
+    Case(
+        "willingness to pay for a matrix",
+        lambda: one().wtp(np.zeros((2, 2)), "x2"),
+        refused(ArgumentError, "attribute=array([0., 0.]) is not an attribute"),
+    ),
+    Case(
+        "willingness to pay for an array of no dimension",
+        lambda: one().wtp(np.array(3.0), "x2"),
+        refused(ArgumentError, "attribute=array(3.) is not an attribute"),
+    ),
+    Case(
+        "elasticities of alternatives in an array of no dimension",
+        lambda: one().elasticities("x1", alternatives=np.array(3.0)),
+        refused(ArgumentError, "alternatives must be a list of ids of alternatives"),
+    ),
+    Case(
+        "welfare at a cost that is an array",
+        lambda: one().welfare_change(np.array(["x1", "x2"]), people(), {"x1": 2}),
+        refused(ArgumentError, "cost=array(", "is no column of the design"),
     ),
     Case(
         "elasticities of a word",
