@@ -218,8 +218,8 @@ class Arrangement:
         label = show(self.situation_ids[s])
         if self.situation_owner is None or self.individual_ids is None:
             return label
-        owner = self.individual_ids[self.situation_owner[s]]
-        return label if owner == self.situation_ids[s] else f"{label} of individual {show(owner)}"
+        owner = show(self.individual_ids[self.situation_owner[s]])
+        return label if owner == label else f"{label} of individual {owner}"
 
     def alternative_of(self, row: int) -> str:
         """Name the alternative of a sorted row; its place in the table without alternatives."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +10,10 @@ import numpy as np
 import pandas as pd
 import patsy
 
+from mixlogit.arguments import as_floats
 from mixlogit.attributes import stored_type
 from mixlogit.choices import ChoiceData
-from mixlogit.columns import Columns
+from mixlogit.columns import Columns, is_plain, native
 from mixlogit.errors import ArgumentError, plural
 from mixlogit.formula import ChoiceFormula
 
@@ -100,7 +100,7 @@ class ArrayTable:
             frame[column] = _vector(values, role, len(frame))
             roles[role] = column
         return cls(
-            frame=frame,
+            frame=native(frame),
             formula=f"{roles.pop('endog') or ''} ~ {_terms(attributes)}",
             membership="1" if covariates is None else _terms(covariates),
             columns=Columns(**roles),
@@ -140,13 +140,15 @@ def _matrix(values: Any, what: str, letter: str) -> pd.DataFrame:
         _require_columns(values.shape, what)
         named = values.set_axis([str(name) for name in values.columns], axis=1)
         return named.apply(_numeric, what=what).reset_index(drop=True)
-    is_map = isinstance(values, np.memmap) and values.dtype == np.float32
-    try:
-        array = np.asarray(values, dtype=None if is_map else float)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"{what} must be an array of numbers. For categories, use from_formula."
-        ) from error
+    if isinstance(values, np.memmap) and values.dtype == np.float32:
+        array = np.asarray(values)
+    else:
+        try:
+            array = as_floats(what, values)
+        except ArgumentError as error:
+            raise ArgumentError(
+                f"{what} must be an array of numbers. For categories, use from_formula."
+            ) from error
     if array.ndim == 1:
         array = array[:, None]
     _require_columns(array.shape, what)
@@ -162,9 +164,12 @@ def _require_columns(shape: tuple[int, ...], what: str) -> None:
 
 def _numeric(column: pd.Series, what: str) -> pd.Series:
     """A column of numbers as it is, booleans and objects as floats."""
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if is_number and column.dtype.kind != "c":
         return column
     try:
+        if column.dtype.kind in "cmM":
+            raise TypeError(f"but {column.dtype}")
         return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
@@ -179,7 +184,8 @@ def _vector(values: Any, role: str, n_rows: int) -> pd.Series:
         values = values.iloc[:, 0]
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if not isinstance(values, Iterable) or isinstance(values, (str, dict, pd.DataFrame)):
+    unordered = (str, bytes, dict, set, frozenset, pd.DataFrame)
+    if not isinstance(values, Iterable) or isinstance(values, unordered):
         raise ArgumentError(f"{role} must hold one value per row, not {type(values).__name__}.")
     if isinstance(values, np.ndarray) and values.ndim > 1:
         raise ArgumentError(
@@ -199,7 +205,4 @@ def _vector(values: Any, role: str, n_rows: int) -> pd.Series:
 
 def _terms(frame: pd.DataFrame) -> str:
     """Right side of the formula that reads every column as it is."""
-    return " + ".join(
-        name if name.isidentifier() and not keyword.iskeyword(name) else f"Q({name!r})"
-        for name in frame.columns
-    )
+    return " + ".join(name if is_plain(name) else f"Q({name!r})" for name in frame.columns)

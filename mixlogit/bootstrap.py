@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import as_generator
 from mixlogit.attributes import same_rows
 from mixlogit.errors import ArgumentError, InterruptWarning, MixlogitWarning, plural
 from mixlogit.growth import FELL, classes_in_words, fit_beyond, one_of_many, refuse_below
@@ -190,7 +191,7 @@ def bootstrap_lr_test(
         refuse_below(name, n, 1)
     is_kept = keeps(on_interrupt)
     _refuse_pair(smaller, larger)
-    generator = np.random.default_rng(rng)
+    generator = as_generator(rng)
     search = _Search.of(smaller, larger, n_starts)
     parts = []
     with ProgressLine(disp, "Draws", n_bootstrap) as line:

@@ -344,6 +344,9 @@ def _lost_part(
 
 def _spectrum(at: Evaluation, unit: np.ndarray) -> Spectrum:
     """Eigenvalues of the information, from the Hessian."""
+    if not len(unit):  # every parameter is held at its bound, and nothing is left to move
+        nan = float("nan")
+        return Spectrum(nan, float("inf"), unit, 0.0, nan, nan)
     information = -at.hessian
     rate, least, direction = _missing_information(information, at.complete_information, unit)
     unit = diagonal_unit(information)

@@ -20,14 +20,20 @@ from mixlogit.columns import read_amounts
 from mixlogit.errors import DataError, IdentificationError, listed, plural, show, verb
 
 __all__ = [
+    "LARGEST",
     "ChoiceData",
     "Entries",
     "Overview",
+    "is_in_range",
     "refuse_not_finite",
     "tally",
     "tally_table",
 ]
 
+LARGEST = 1e100
+"""Size of a value that attributes and covariates may have: their cubes are finite."""
+
+_LEAST_SQUARE = 1e-200  # mean square of an attribute or a covariate, for the same reason
 _ROWS_PER_BLOCK = 8192
 _DOUBLE = np.dtype(np.float64)
 _COARSE = 1e-4  # of the variation within situations: rounding of which a note tells
@@ -128,7 +134,13 @@ def tally_table(
     if len(alternatives) == 0:
         raise DataError("The table of choices has no rows. Pass at least one choice.")
     assert arrangement.alternative_ids is not None
-    place = arrangement.alternative_ids.get_indexer(alternatives)
+    try:
+        place = arrangement.alternative_ids.get_indexer(alternatives)
+    except TypeError as error:
+        raise DataError(
+            f"Column {names[1]!r} of the table of choices holds values that cannot be ids "
+            f"({error}). Use the ids of the table of alternatives."
+        ) from error
     unknown = np.flatnonzero(place < 0)
     if len(unknown):
         raise DataError(
@@ -450,8 +462,30 @@ class ChoiceData:
         return np.repeat(np.arange(self.n_situations), self.arrangement.sizes)
 
 
+def is_in_range(values: np.ndarray) -> np.ndarray:
+    """Say which values are finite, and of a size that sums of their products can bear.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    return np.abs(values) <= LARGEST
+
+
+def _is_not_finite(values: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(values)
+
+
+def _is_large(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values) & ~is_in_range(values)
+
+
 def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrangement) -> None:
-    """Raise at the first attribute that is missing or infinite.
+    """Raise at the first attribute that is missing, infinite or beyond any unit.
 
     Parameters
     ----------
@@ -461,18 +495,26 @@ def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrange
     arrangement : Arrangement
     """
     for place, block in blocks_of_rows(exog):
-        bad = ~np.isfinite(block)
+        bad = ~is_in_range(block)
         if not bad.any():
             continue
-        row, column = np.argwhere(bad)[0]
-        total = sum(
-            int((~np.isfinite(every[:, column])).sum()) for _, every in blocks_of_rows(exog)
-        )
+        is_large = bool(np.isfinite(block[bad]).all())
+        fault = _is_large if is_large else _is_not_finite
+        row, column = np.argwhere(fault(block))[0]
         value, row = block[row, column], row + place.start
+        total = sum(int(fault(every[:, column]).sum()) for _, every in blocks_of_rows(exog))
+        what = f"{plural(total, 'value')} of attribute {names[column]!r} {verb(total, 'is', 'are')}"
+        where = (
+            f"the first is {value} in situation {arrangement.situation_of(row)}, "
+            f"{arrangement.alternative_of(row)}"
+        )
+        if is_large:
+            raise DataError(
+                f"{what} larger than {LARGEST:g} in size; {where}. Correct the values, or express "
+                "the attribute in a larger unit."
+            )
         raise DataError(
-            f"{plural(total, 'value')} of attribute {names[column]!r} {verb(total, 'is', 'are')} "
-            f"missing or not finite; the first is {value} in situation "
-            f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. Correct the "
+            f"{what} missing or not finite; {where}. Correct the "
             "values or the formula, or drop those situations; missing='drop' in from_formula "
             "drops situations with missing values in a column."
             + (
@@ -487,15 +529,20 @@ def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrange
 def _check_membership(data: ChoiceData) -> None:
     """Raise at the first membership covariate that is not finite or not identified."""
     z, names = data.membership, data.membership_names
-    bad = ~np.isfinite(z)
-    if bad.any():
-        person, column = np.argwhere(bad)[0]
-        total = int(bad[:, column].sum())
-        raise DataError(
-            f"{plural(total, 'value')} of membership covariate {names[column]!r} "
-            f"{verb(total, 'is', 'are')} missing or not finite; the first belongs to individual "
-            f"{show(data.entries.ids[person])}. Correct the column, or drop those individuals."
-        )
+    for bad, fault in (
+        (~np.isfinite(z), "missing or not finite"),
+        (~is_in_range(z), f"larger than {LARGEST:g} in size"),
+    ):
+        if bad.any():
+            person, column = np.argwhere(bad)[0]
+            total = int(bad[:, column].sum())
+            raise DataError(
+                f"{plural(total, 'value')} of membership covariate {names[column]!r} "
+                f"{verb(total, 'is', 'are')} {fault}; the first belongs to individual "
+                f"{show(data.entries.ids[person])}. Correct the column, or drop those individuals."
+            )
+    for column in np.flatnonzero((z**2).mean(axis=0) < _LEAST_SQUARE):
+        _refuse_tiny(float(np.abs(z[:, column]).max()), names[column], "Membership covariate")
     if names[0] != "Intercept":
         _check_collinear(
             z.T @ z,
@@ -525,24 +572,20 @@ def _identified_covariance(data: ChoiceData) -> tuple[np.ndarray, list[str]]:
     gram = np.zeros((n_attributes, n_attributes))
     square = np.zeros(n_attributes)
     s = 0
-    with np.errstate(over="ignore", invalid="ignore"):  # sums are checked below
-        while s < data.n_situations:
-            # as many whole situations as fit into a block, and one at least
-            stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1
-            stop = max(stop, s + 1)
-            block = data.exog[start[s] : start[stop]]
-            size = np.diff(start[s : stop + 1])
-            is_balanced = len(block) <= _ROWS_PER_BLOCK and bool((size == size[0]).all())
-            for part, centred in _balanced(block, size) if is_balanced else _ragged(block, size):
-                gram += centred.T @ centred
-                square += np.einsum("rl,rl->l", part, part)
-            s = stop
-    if not (np.isfinite(gram).all() and np.isfinite(square).all()):
-        column = int(np.flatnonzero(~(np.isfinite(square) & np.isfinite(np.diag(gram))))[0])
-        raise DataError(
-            f"Attribute {data.exog_names[column]!r} is so large that its squares overflow; "
-            "express it in a larger unit."
-        )
+    while s < data.n_situations:
+        # as many whole situations as fit into a block, and one at least
+        stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1
+        stop = max(stop, s + 1)
+        block = data.exog[start[s] : start[stop]]
+        size = np.diff(start[s : stop + 1])
+        is_balanced = len(block) <= _ROWS_PER_BLOCK and bool((size == size[0]).all())
+        for part, centred in _balanced(block, size) if is_balanced else _ragged(block, size):
+            gram += centred.T @ centred
+            square += np.einsum("rl,rl->l", part, part)
+        s = stop
+    for column in np.flatnonzero(square < _LEAST_SQUARE * data.n_rows):
+        largest = max(np.abs(block[:, column]).max() for _, block in blocks_of_rows(data.exog))
+        _refuse_tiny(float(largest), data.exog_names[column], "Attribute")
     _check_collinear(
         gram,
         square,
@@ -573,6 +616,15 @@ def _ragged(block: np.ndarray, size: np.ndarray) -> Iterator[tuple[np.ndarray, n
     for i in range(0, len(block), _ROWS_PER_BLOCK):
         part = block[i : i + _ROWS_PER_BLOCK]
         yield part, part - mean[owner[i : i + _ROWS_PER_BLOCK]]
+
+
+def _refuse_tiny(largest: float, name: str, kind: str) -> None:
+    """Raise for a column whose squares vanish, unless all of it is zero."""
+    if largest > 0:
+        raise DataError(
+            f"{kind} {name!r} is at most {largest:g} in size, so small that its squares vanish; "
+            "express it in a smaller unit."
+        )
 
 
 def _rounding(stored: np.dtype) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import keyword
+import unicodedata
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import require_one_of
 from mixlogit.arrangement import Arrangement, row_label
 from mixlogit.errors import (
     ArgumentError,
@@ -28,7 +32,9 @@ __all__ = [
     "as_frame",
     "as_numbers",
     "chosen_numbers",
+    "is_plain",
     "is_whole",
+    "native",
     "read_amounts",
     "read_availability",
     "read_counts",
@@ -41,6 +47,9 @@ __all__ = [
 ]
 
 CHOICE_RULES = ("auto", "one", "counts")
+
+_LARGEST_COUNT = 2.0**53  # beyond it floats skip whole numbers
+_FARTHEST = 1e100  # weights from one over this to this: their sums and products are finite
 
 # -- their names ---------------------------------------------------------------------------------
 
@@ -100,16 +109,18 @@ def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
     DataError
         It is not a table, or its columns have several levels.
     """
-    frame = data.to_pandas() if hasattr(data, "to_pandas") else data
+    frame = data
     if not isinstance(frame, pd.DataFrame):
         try:
             if frame is None:
                 raise TypeError("there is nothing in it")
-            frame = pd.DataFrame(frame)
-        except (ValueError, TypeError) as error:
+            frame = pd.DataFrame(frame.to_pandas() if hasattr(frame, "to_pandas") else frame)
+        except Exception as error:  # those of other libraries are of many kinds
+            is_path = isinstance(data, (str, PathLike))
             raise DataError(
                 f"{what} must be a table, such as a pandas DataFrame, and this "
                 f"{type(data).__name__} does not make one: {error}."
+                + (" Read the file first, for example with pandas.read_csv." if is_path else "")
             ) from error
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError(
@@ -117,6 +128,28 @@ def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
             f"{frame.columns[0]!r}. Give each column one name, for example with {what}.columns = "
             f"['_'.join(map(str, column)) for column in {what}.columns]."
         )
+    return native(frame)
+
+
+def native(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give numbers the byte order of the machine, without which pandas does not sort them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        The one given, where nothing is to be done.
+    """
+    kinds = frame.dtypes.tolist()
+    swapped = [i for i, t in enumerate(kinds) if isinstance(t, np.dtype) and not t.isnative]
+    if swapped:
+        frame = frame.copy(deep=False)
+    for i in swapped:
+        values = frame.iloc[:, i].to_numpy().astype(kinds[i].newbyteorder("="))
+        frame.isetitem(i, values)
     return frame
 
 
@@ -201,10 +234,11 @@ def unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") -> 
     """
     present = [str(column) for column in data.columns]
     # Written without quoting, price-per-km asks for the column 'price'.
-    quotable = [column for column in present if not column.isidentifier()]
+    quotable = [column for column in present if not is_plain(column)]
     close = [str(column) for column in close_matches(name, present)]
     close += [column for column in quotable if name in column and column not in close]
-    shown = [c if c.isidentifier() else f'Q("{c}")' for c in close]
+    close += [c for c in quotable if unicodedata.normalize("NFKC", c) == name and c not in close]
+    shown = [c if is_plain(c) else f'Q("{c}")' for c in close]
     term = f" (term {code})" if code else ""
     hint = f"Did you mean {', '.join(shown)}? " if shown else ""
     remedy = "Add it to the table or correct the formula."
@@ -214,6 +248,24 @@ def unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") -> 
         f"The column {name!r}, used in the {role}{term}, is not in the table. {hint}{remedy} "
         f"The table has the columns {listed(present)}."
     )
+
+
+def is_plain(name: str) -> bool:
+    """Whether a formula may name a column as it is, without Q("...").
+
+    Python reads some letters as others (the micro sign as the Greek mu), and some words as its
+    own.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    bool
+    """
+    is_name = name.isidentifier() and not keyword.iskeyword(name)
+    return is_name and unicodedata.normalize("NFKC", name) == name
 
 
 # -- what they must hold -------------------------------------------------------------------------
@@ -309,6 +361,13 @@ def read_weights(values: Any, name: Hashable, place: Callable[[int], str]) -> np
             f"positive and finite; the first is {weight[bad[0]]} {place(bad[0])}. Leave those "
             "individuals out, or correct their weights."
         )
+    far = np.flatnonzero((weight < 1 / _FARTHEST) | (weight > _FARTHEST))
+    if len(far):
+        raise DataError(
+            f"{plural(len(far), 'weight')} in column {name!r} {verb(len(far), 'is', 'are')} not "
+            f"between {1 / _FARTHEST:g} and {_FARTHEST:g}; the first is {weight[far[0]]} "
+            f"{place(far[0])}. Scale them to a mean of 1."
+        )
     return weight
 
 
@@ -346,7 +405,7 @@ def read_frequencies(values: Any, name: Hashable, place: Callable[[int], str]) -
 
 
 def is_whole(values: np.ndarray, at_least: int) -> np.ndarray:
-    """Say which numbers are whole, finite and at least so large.
+    """Say which numbers are whole, at least so large, and no larger than floats count exactly.
 
     Parameters
     ----------
@@ -358,7 +417,8 @@ def is_whole(values: np.ndarray, at_least: int) -> np.ndarray:
     ndarray of bool, shape (n,)
     """
     with np.errstate(invalid="ignore"):  # nan is no number that was asked for
-        return np.isfinite(values) & (values >= at_least) & (values == np.floor(values))
+        is_in_range = (values >= at_least) & (values <= _LARGEST_COUNT)
+        return is_in_range & (values == np.floor(values))
 
 
 def chosen_numbers(values: Any, name: str) -> np.ndarray:
@@ -410,8 +470,7 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
     ArgumentError
         The rule is unknown.
     """
-    if rule not in CHOICE_RULES:
-        raise ArgumentError(f"choices={rule!r} is not one of {', '.join(CHOICE_RULES)}.")
+    require_one_of("choices", rule, CHOICE_RULES)
     counts = arrangement.arranged(chosen_numbers(values, name))
     either_way = ("is missing or not finite", "are missing or not finite")
     _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
@@ -422,6 +481,13 @@ def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> 
         name,
         ("is not a whole number", "are not whole numbers"),
         "Give counts; for shares, multiply by the number of choices behind them.",
+    )
+    _refuse_rows(
+        counts > _LARGEST_COUNT,
+        arrangement,
+        name,
+        ("is too large to be counted exactly", "are too large to be counted exactly"),
+        f"Give counts of at most {_LARGEST_COUNT:g}.",
     )
     totals = np.add.reduceat(counts, arrangement.situation_start[:-1])
     is_binary = bool((counts <= 1).all())

@@ -16,6 +16,7 @@ import numpy as np
 import patsy
 from scipy.optimize import lsq_linear
 
+from mixlogit.arguments import is_iterable
 from mixlogit.errors import ArgumentError, did_you_mean, listed, show
 from mixlogit.newton import diagonal_unit, solve_scaled
 
@@ -62,7 +63,9 @@ class Restrictions:
                 f"{type(signs).__name__}."
             )
         for name, sign in (signs or {}).items():
-            if sign not in _SIGNS:
+            if not isinstance(name, str):
+                raise ArgumentError(f"signs must map names to '+' or '-', and {name!r} is no name.")
+            if not (isinstance(sign, str) and sign in _SIGNS):
                 raise ArgumentError(f"signs[{name!r}] is {sign!r}; it must be '+' or '-'.")
         return cls(
             _strings(common, "common"),
@@ -306,7 +309,7 @@ def _strings(values: Any, what: str) -> tuple[str, ...]:
     """A string, several, or nothing, as a tuple."""
     if values is None:
         return ()
-    several = [values] if isinstance(values, str) or not isinstance(values, Iterable) else [*values]
+    several = [values] if isinstance(values, str) or not is_iterable(values) else [*values]
     if not all(isinstance(value, str) for value in several):
         raise ArgumentError(f"{what} must be a string or a sequence of strings, not {values!r}.")
     return tuple(several)
@@ -342,13 +345,16 @@ def _linear_rows(
     rows = []
     for text in linear:
         try:
-            parsed = patsy.DesignInfo(list(names)).linear_constraint(text)
-        except patsy.PatsyError as error:
+            with np.errstate(all="ignore"):  # what is divided by zero is no number
+                parsed = patsy.DesignInfo(list(names)).linear_constraint(text)
+            if not (np.isfinite(parsed.coefs).all() and np.isfinite(parsed.constants).all()):
+                raise ValueError("it has a number that is not finite")
+        except Exception as error:  # patsy's own are of several kinds
             words = re.findall(r"class\d+\.[^\s=+*/-]+", text)
             unknown = [word for word in words if word not in names]
             hint = did_you_mean(unknown[0], names) if unknown else ""
             reason = (
-                f"{show(unknown[0])} is no parameter" if unknown else str(error).splitlines()[0]
+                f"{show(unknown[0])} is no parameter" if unknown else f"{error}".partition("\n")[0]
             )
             raise ArgumentError(
                 f"The constraint {text!r} cannot be read: {reason}.{hint} Write an equation in "

@@ -6,17 +6,19 @@ scores come some individuals at a time, and are never held all at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import require_one_of
 from mixlogit.errors import ArgumentError
 from mixlogit.newton import diagonal_unit
 
 __all__ = [
     "COV_TYPES",
+    "check_covariance",
     "cluster",
     "covariance",
     "information_inverse",
@@ -161,10 +163,29 @@ def cluster(
     -------
     ndarray, shape (D, D)
     """
-    codes, labels = pd.factorize(pd.Series(groups).reset_index(drop=True))
-    if len(codes) != len(weights):
+    codes, n_clusters = _clusters(groups, len(weights))
+    sums = np.zeros((n_clusters, len(hessian)))
+    for individuals, piece in _pieces(scores):
+        weighted = piece * (weights * frequency)[individuals, None]
+        np.add.at(sums, codes[individuals], weighted)
+    factor = n_clusters / (n_clusters - 1)
+    return _sandwich(nonrobust(hessian), factor * (sums.T @ sums))
+
+
+def _clusters(groups: Any, n_individuals: int) -> tuple[np.ndarray, int]:
+    """Number of the cluster of each individual, (N,), and how many there are."""
+    try:
+        if isinstance(groups, Iterator):
+            raise TypeError("it can be read only once")
+        codes, labels = pd.factorize(pd.Series(groups).reset_index(drop=True))
+    except (TypeError, ValueError) as error:
         raise ArgumentError(
-            f"groups has {len(codes):,} entries, but there are {len(weights):,} individuals. Give "
+            f"groups must hold one cluster per individual, and this {type(groups).__name__} does "
+            f"not: {error}. Give a list of numbers or strings, in the order of result.posterior."
+        ) from error
+    if len(codes) != n_individuals:
+        raise ArgumentError(
+            f"groups has {len(codes):,} entries, but there are {n_individuals:,} individuals. Give "
             "one group per individual, in the order of result.posterior."
         )
     if (codes < 0).any():
@@ -177,12 +198,39 @@ def cluster(
             "groups has a single cluster; clustered errors need at least two, and many to be "
             "trusted."
         )
-    sums = np.zeros((len(labels), len(hessian)))
-    for individuals, piece in _pieces(scores):
-        weighted = piece * (weights * frequency)[individuals, None]
-        np.add.at(sums, codes[individuals], weighted)
-    factor = len(labels) / (len(labels) - 1)
-    return _sandwich(nonrobust(hessian), factor * (sums.T @ sums))
+    return codes, len(labels)
+
+
+def check_covariance(cov_type: Any, keywords: Any, n_individuals: int) -> None:
+    """Raise for what no covariance matrix can be made of, before there is a fit.
+
+    Parameters
+    ----------
+    cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
+    keywords : dict or None
+        As for `covariance`.
+    n_individuals : int
+        Distinct ones, N.
+
+    Raises
+    ------
+    ArgumentError
+        An unknown type, keywords that it does not take, or groups that do not fit.
+    """
+    require_one_of("cov_type", cov_type, COV_TYPES)
+    if not isinstance(keywords, Mapping | None):
+        raise ArgumentError(
+            "cov_kwds must be a dictionary, such as {'groups': ...} for cov_type='cluster', not "
+            f"{type(keywords).__name__}."
+        )
+    given = set(keywords or ())
+    expected = {"groups"} if cov_type == "cluster" else set()
+    if given != expected:
+        takes = "groups, one per individual" if expected else "no keywords"
+        named = ", ".join(sorted(map(str, given))) or "nothing"
+        raise ArgumentError(f"cov_type={cov_type!r} takes {takes}; it was given {named}.")
+    if keywords and expected:
+        _clusters(keywords["groups"], n_individuals)
 
 
 def covariance(
@@ -216,13 +264,7 @@ def covariance(
     ArgumentError
         An unknown type, keywords that it does not take, or groups that do not fit.
     """
-    if cov_type not in COV_TYPES:
-        raise ArgumentError(f"cov_type={cov_type!r} is not one of {', '.join(COV_TYPES)}.")
-    expected = {"groups"} if cov_type == "cluster" else set()
-    if set(keywords) != expected:
-        takes = "groups, one per individual" if expected else "no keywords"
-        given = ", ".join(sorted(keywords)) or "nothing"
-        raise ArgumentError(f"cov_type={cov_type!r} takes {takes}; it was given {given}.")
+    check_covariance(cov_type, keywords, len(weights))
     if cov_type == "none":
         return np.full((1, 1), np.nan)
     if cov_type == "nonrobust":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import as_generator
 from mixlogit.choices import ChoiceData
 from mixlogit.errors import ArgumentError, IdentificationError, InterruptWarning, plural
 from mixlogit.growth import (
@@ -160,7 +161,7 @@ def cross_validate(
         raise ArgumentError(
             f"n_folds={n_folds}, but there are only {data.n_individuals:,} individuals."
         )
-    generator = np.random.default_rng(rng)
+    generator = as_generator(rng)
     held = _folds(data.entries.frequency, n_folds, generator)
     likelihoods = [model.with_classes(n).likelihood() for n in numbers]
     parts: list[tuple[np.ndarray, list[bool]]] = []  # of each fold: (K, people), whether it failed

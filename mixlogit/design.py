@@ -11,6 +11,8 @@ import ast
 import builtins
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,16 @@ from mixlogit.replay import (
 __all__ = ["MAX_LEVELS", "Design", "Pieces", "columns_read"]
 
 Pieces = Callable[[], Iterator[tuple[pd.DataFrame, np.ndarray | None]]]
+
+# What a column of objects may hold that is no category.
+_NO_CATEGORIES = (
+    (Number, "numbers as Python objects", "Convert the column with pandas.to_numeric"),
+    (
+        (date, timedelta, pd.Period),
+        "dates or durations",
+        "Make numbers of them first, such as x.dt.hour or x.dt.total_seconds() / 60",
+    ),
+)
 
 MAX_LEVELS = 5_000
 """Full coding of K levels needs a K x K matrix; more levels are an identifier, not an attribute."""
@@ -414,6 +426,7 @@ class _Learner:
         self._is_numeric = False
         self._seen: set[Any] = set()
         self._declared: list[Any] | None = None
+        self._is_marked = False  # by C(...)
         self._contrast: Any = None
         self._levels: tuple[Any, ...] | None = None
 
@@ -479,6 +492,7 @@ class _Learner:
             self._is_numeric = True
             return
         if isinstance(value, Box):
+            self._is_marked = True
             self._contrast = value.contrast
             if value.levels is not None:
                 self._levels = tuple(
@@ -502,6 +516,8 @@ class _Learner:
         elif self._levels is None:
             if any(isinstance(level, bool) for level in self._seen):
                 self._seen |= {True, False}  # two levels, even where one of them does not occur
+            if not self._is_marked:
+                self._refuse_numbers_and_dates()
             self._levels = tuple(sorted(self._seen, key=SortAnythingKey))
         if not self._levels:
             raise DataError(
@@ -514,6 +530,18 @@ class _Learner:
                 f"would be a column; at most {MAX_LEVELS:,} are accepted. If it holds numbers, "
                 "convert the column to a numeric type; if it identifies rows, leave it out."
             )
+
+    def _refuse_numbers_and_dates(self) -> None:
+        """Raise for values that are no categories, unless C(...) makes them some."""
+        code = self._factor.code
+        for kinds, what, remedy in _NO_CATEGORIES:
+            if self._seen and all(
+                isinstance(level, kinds) and not isinstance(level, bool) for level in self._seen
+            ):
+                raise FormulaError(
+                    f"The term {code} of {self._where} holds {what}, and each would be a category. "
+                    f"{remedy}, or write C({code}) if categories are meant."
+                )
 
 
 class _Contrast:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import require_one_of, require_whole
 from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Point, WideEvaluation, ascend, evaluate_wide
@@ -18,7 +19,7 @@ from mixlogit.incumbent import Incumbent
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
 from mixlogit.pooled import pooled_logit
-from mixlogit.starts import Search, choose_m_step, search
+from mixlogit.starts import INITS, Search, choose_m_step, search
 from mixlogit.threads import share_cores
 
 __all__ = ["METHODS", "Fit", "State", "estimate"]
@@ -137,8 +138,10 @@ def estimate(
     -------
     Fit
     """
-    if method not in METHODS:
-        raise ArgumentError(f"method={method!r} is not one of {', '.join(METHODS)}.")
+    require_one_of("method", method, METHODS)
+    require_one_of("init", init, INITS)
+    if n_starts is not None:
+        require_whole("n_starts", n_starts)
     total = float(likelihood.weight.sum())
 
     best = State("em", 0, -np.inf, np.full(likelihood.n_classes, np.nan))

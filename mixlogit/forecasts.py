@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
+from mixlogit.arguments import is_iterable, is_number, require_one_of
 from mixlogit.attributes import blocks_of_rows
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
@@ -102,8 +103,7 @@ class ForecastResults:
         DataError
             An individual of the data has no past choices in ``history``.
         """
-        if which not in _PREDICTIONS:
-            raise ArgumentError(f"which={which!r} is not one of {', '.join(_PREDICTIONS)}.")
+        require_one_of("which", which, _PREDICTIONS)
         if history is not None and which != "prob":
             raise ArgumentError(
                 f"history weights the classes, and which={which!r} keeps them apart. Leave it out, "
@@ -253,7 +253,7 @@ class ForecastResults:
             symmetric in the log-odds. With a scenario: the shares "base" and "scenario", their
             "change", and standard error and limits of the change. With ``by_class`` the first
             level of the index is the segment: "market", "class1", ... An alternative that is in
-            one of two tables only has share 0 in the other.
+            one of two tables only has share 0 in the other. A class that has vanished has nan.
 
         Raises
         ------
@@ -381,8 +381,9 @@ class ForecastResults:
     def _slope(self, attribute: str, data: Any, sets: ChoiceSets) -> Slope:
         """How the design moves with a column of the design, or of the table."""
         names, design = list(self.model.choices.exog_names), self.model.spec.utility
-        moved = design.names_reading(attribute) if attribute in design.columns else ()
-        if attribute in names and moved in ((), (attribute,)):
+        is_name = isinstance(attribute, str)
+        moved = design.names_reading(attribute) if is_name and attribute in design.columns else ()
+        if is_name and attribute in names and moved in ((), (attribute,)):
             column = names.index(attribute)
             own = [exog[:, [column]] for _, exog in blocks_of_rows(sets.exog)]
             return Slope(np.array([column]), np.concatenate(own))
@@ -414,6 +415,11 @@ class ForecastResults:
 
     def _wanted(self, alternatives: Iterable[Any] | None, names: pd.Index) -> np.ndarray:
         """Codes of the alternatives that elasticities are wanted for."""
+        is_list = is_iterable(alternatives) and not isinstance(alternatives, str)
+        if not (alternatives is None or is_list):
+            raise ArgumentError(
+                f"alternatives must be a list of ids of alternatives, not {alternatives!r}."
+            )
         ids = list(names) if alternatives is None else list(alternatives)
         if len(ids) > _MOST_ALTERNATIVES:
             raise ArgumentError(
@@ -503,7 +509,7 @@ class ForecastResults:
         Econometrica 49, 105-130.
         """
         names = list(self.model.choices.exog_names)
-        if cost not in names:
+        if not (isinstance(cost, str) and cost in names):
             raise ArgumentError(
                 f"cost={cost!r} is no column of the design.{did_you_mean(cost, names)} Its columns "
                 f"are {listed(names)}."
@@ -631,16 +637,25 @@ def _changed(frame: pd.DataFrame, scenario: Mapping[Any, Any]) -> pd.DataFrame:
 def _applied(change: float | Callable[[pd.Series], Any], column: pd.Series) -> Any:
     """A column times a number, or what a function makes of it."""
     if callable(change):
-        return change(column.copy())
-    is_number = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if isinstance(change, bool) or not isinstance(change, (int, float, np.number)):
+        changed = change(column.copy())
+        is_moved = isinstance(changed, pd.Series) and not changed.index.equals(column.index)
+        if is_moved or (np.ndim(changed) and np.shape(changed) != (len(column),)):
+            raise ArgumentError(
+                f"The scenario for column {column.name!r} must return one value per row, in the "
+                f"order of the rows, for {plural(len(column), 'row')}; it returns "
+                f"{'other rows' if is_moved else f'shape {np.shape(changed)}'}."
+            )
+        return changed.array if isinstance(changed, pd.Series) else changed
+    if not is_number(change):
+        shown = show(change) if isinstance(change, (float, np.floating)) else type(change).__name__
         raise ArgumentError(
             f"The scenario for column {column.name!r} must be a number to multiply by or a "
-            f"function of the column, not {type(change).__name__}."
+            f"function of the column, not {shown}."
         )
-    if not is_number:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         raise ArgumentError(
             f"The scenario multiplies column {column.name!r}, which holds {column.dtype} values. "
             "Pass a function of the column instead."
         )
-    return column * change
+    with np.errstate(over="ignore"):  # what is infinite is found in the design
+        return column.astype(float) * change

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -13,11 +14,14 @@ import pandas as pd
 import patsy
 from patsy.eval import ast_names
 
+from mixlogit.arguments import require_one_of
 from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
 from mixlogit.attributes import RowTable, as_rows, stored_type
 from mixlogit.choices import (
+    LARGEST,
     ChoiceData,
     Entries,
+    is_in_range,
     refuse_not_finite,
     tally,
     tally_table,
@@ -47,11 +51,12 @@ from mixlogit.errors import (
     show,
     verb,
 )
+from mixlogit.replay import says_what_is_missing
 
 __all__ = ["ChoiceFormula", "ChoiceSets"]
 
 MISSING_RULES = ("raise", "drop")
-_TILDE = re.compile(r"""~(?=(?:[^'"]|'[^']*'|"[^"]*")*$)""")  # outside quotes
+_TILDE = re.compile(r"""~(?=(?:[^'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*$)""")  # outside quotes
 _UTILITY, _MEMBERSHIP = "utility formula", "membership formula"
 
 
@@ -153,8 +158,7 @@ class ChoiceFormula:
         -------
         ChoiceFormula, ChoiceData
         """
-        if missing not in MISSING_RULES:
-            raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
+        require_one_of("missing", missing, MISSING_RULES)
         stored = stored_type(dtype)
         choice, right = split_formula(formula)
         columns.check(frame)
@@ -233,10 +237,8 @@ class ChoiceFormula:
         ChoiceFormula, ChoiceData, int
             And the number of rows of the table.
         """
-        if missing not in MISSING_RULES:
-            raise ArgumentError(f"missing={missing!r} is not one of {', '.join(MISSING_RULES)}.")
-        if choices not in CHOICE_RULES:
-            raise ArgumentError(f"choices={choices!r} is not one of {', '.join(CHOICE_RULES)}.")
+        require_one_of("missing", missing, MISSING_RULES)
+        require_one_of("choices", choices, CHOICE_RULES)
         if columns.situation is None:
             raise ArgumentError(
                 "from_chunks needs situation=, the column that says which rows form one choice "
@@ -364,6 +366,8 @@ class ChoiceFormula:
         """
         stored = stored_type(dtype)
         require_column(table, alternative, "alternative=", "the table of alternatives")
+        if len(table) == 0:
+            raise DataError("The table of alternatives has no rows. Pass at least two of them.")
         where = "the table of choices"
         require_column(choices, alternative, "alternative=", where)
         require_column(choices, individual, "individual=", where)
@@ -451,13 +455,15 @@ class ChoiceFormula:
             people = _People.of(arrangement, None)
             z = self.membership.matrix(people.frame(frame, self.membership.columns))
             z = z[people.of_situation]
-            bad = ~np.isfinite(z)
+            bad = ~is_in_range(z)
             if bad.any():
                 s, column = np.argwhere(bad)[0]
+                is_large = np.isfinite(z[s, column])
+                fault = f"larger than {LARGEST:g} in size" if is_large else "missing or not finite"
                 raise DataError(
-                    f"Membership covariate {self.membership.names[column]!r} is missing or not "
-                    f"finite in {plural(int(bad[:, column].sum()), 'situation')} of the new data; "
-                    f"the first is situation {arrangement.situation_label(s)}. Correct the column."
+                    f"Membership covariate {self.membership.names[column]!r} is {fault} in "
+                    f"{plural(int(bad[:, column].sum()), 'situation')} of the new data; the first "
+                    f"is situation {arrangement.situation_label(s)}. Correct the column."
                 )
         names = {"weights": columns.weights, "freq_weights": columns.freq_weights}
         weights = {role: frame[name] for role, name in names.items() if name is not None}
@@ -633,14 +639,22 @@ def _left_side(choice: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> 
             f"{did_you_mean(choice, frame.columns)} Its columns are {listed(frame.columns)}."
         )
 
+    read = set()
+
     def column(name: str) -> pd.Series:
         require_column(frame, name, "left side of the formula, column ")
+        read.add(name)
         return frame[name]
 
     try:
+        body = ast.parse(choice, mode="eval").body
+        if isinstance(body, ast.BinOp) and isinstance(body.op, ast.Add):
+            raise ValueError(f"it names two responses; for their sum, write I({choice})")
         names = set(ast_names(choice)) & {c for c in frame.columns if isinstance(c, str)}
         inner = {name: column(name) for name in names} | {"I": lambda x: x, "Q": column}
-        value = env.eval(choice, inner_namespace=inner)
+        with np.errstate(all="ignore"):  # what is not finite is found among the choices
+            value = env.eval(choice, inner_namespace=inner)
+        shape = np.shape(value)
     except ColumnError:
         raise
     except Exception as error:
@@ -650,11 +664,21 @@ def _left_side(choice: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> 
             f"The left side {choice!r} of the formula cannot be evaluated: {error}.{hint} It must "
             "be a column of 0/1 or counts, or an expression such as 'chosen == alternative'."
         ) from error
-    if np.shape(value) != (len(frame),):
+    if shape != (len(frame),):
         raise FormulaError(
-            f"The left side {choice!r} of the formula gives values of shape {np.shape(value)} for "
+            f"The left side {choice!r} of the formula gives values of shape {shape} for "
             f"{plural(len(frame), 'row')}. It must give one value per row."
         )
+    if isinstance(value, pd.Series) and not value.index.equals(frame.index):
+        raise FormulaError(
+            f"The left side {choice!r} of the formula changes the order of the rows: its index is "
+            "not that of the table. Add the result to the table as a column."
+        )
+    is_lost = np.zeros(len(frame), dtype=bool)
+    for name in read:
+        is_lost |= frame[name].isna().to_numpy()
+    if is_lost.any() and not says_what_is_missing(choice):
+        value = pd.Series(value).astype(object).mask(is_lost)  # nan == 1 is not known to be false
     return value
 
 
@@ -689,6 +713,11 @@ def _learn_membership(
 ) -> tuple[Design, np.ndarray]:
     """Learn a membership formula on one row per person."""
     design = Design.learn(formula, people, intercept="keep", env=env, role=_MEMBERSHIP)
+    if not design.names:
+        raise FormulaError(
+            f"The membership formula {formula!r} has neither an intercept nor covariates. Write "
+            "'1' for shares alone."
+        )
     return design, design.matrix(people)
 
 

@@ -30,7 +30,7 @@ def keeps(on_interrupt: str) -> bool:
     ArgumentError
         It is neither.
     """
-    if on_interrupt not in ("keep", "raise"):
+    if not (isinstance(on_interrupt, str) and on_interrupt in ("keep", "raise")):
         raise ArgumentError(f"on_interrupt={on_interrupt!r} is neither 'keep' nor 'raise'.")
     return on_interrupt == "keep"
 

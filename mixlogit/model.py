@@ -13,10 +13,12 @@ import patsy
 from statsmodels.base.data import PandasData
 from statsmodels.base.model import LikelihoodModel
 
+from mixlogit.arguments import as_floats, as_generator, is_number, require_whole
 from mixlogit.arrays import ArrayTable
 from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
+from mixlogit.covariance import check_covariance
 from mixlogit.demand import Market, Visits
 from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning, verb
 from mixlogit.estimation import State, estimate
@@ -438,10 +440,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         restrictions: Restrictions,
     ) -> None:
         """Attach choice data and hand the rest to statsmodels."""
-        if isinstance(n_classes, bool) or not isinstance(n_classes, (int, np.integer)):
-            raise ArgumentError(f"n_classes={n_classes!r} must be a whole number of at least 1.")
-        if n_classes < 1:
-            raise ArgumentError(f"n_classes={n_classes} must be at least 1.")
+        require_whole("n_classes", n_classes)
         if n_classes > data.n_individuals:
             raise ArgumentError(
                 f"n_classes={n_classes}, but there are only {data.n_individuals:,} individuals. "
@@ -552,7 +551,7 @@ class MixedMultinomialLogit(LikelihoodModel):
 
     def _params(self, params: Any) -> np.ndarray:
         """Check a flat vector of parameters."""
-        flat = np.asarray(params, dtype=float)
+        flat = as_floats("Parameters", params)
         expected = self.likelihood().n_params
         if flat.shape != (expected,):
             raise ArgumentError(
@@ -562,6 +561,12 @@ class MixedMultinomialLogit(LikelihoodModel):
         if not np.isfinite(flat).all():
             first = self.param_names[int(np.argmin(np.isfinite(flat)))]
             raise ArgumentError(f"Parameter {first!r} is not finite.")
+        labels = list(params.index) if isinstance(params, pd.Series) else self.param_names
+        if labels != self.param_names and set(labels) == set(self.param_names):
+            raise ArgumentError(
+                "Parameters have the names of this model in another order. Put them in that of "
+                "param_names, for example with params[model.param_names]."
+            )
         return flat
 
     def loglike(self, params: Any) -> float:
@@ -680,12 +685,15 @@ class MixedMultinomialLogit(LikelihoodModel):
         OneChoiceWarning
             Individuals choose once, from choice sets of their own: weak identification.
         """
-        if not (isinstance(maxiter, (int, np.integer)) and maxiter >= 1):
-            raise ArgumentError(f"maxiter={maxiter!r} must be a whole number of at least 1.")
-        if not (np.isfinite(penalty) and penalty >= 0):
+        require_whole("maxiter", maxiter)
+        if not (is_number(penalty) and penalty >= 0):
             raise ArgumentError(f"penalty={penalty!r} must be finite and at least 0.")
-        if not (np.isfinite(tol) and tol > 0):
+        if not (is_number(tol) and tol > 0):
             raise ArgumentError(f"tol={tol!r} must be positive.")
+        if not (callback is None or callable(callback)):
+            raise ArgumentError(f"callback must be a function, not {type(callback).__name__}.")
+        check_covariance(cov_type, cov_kwds, self.choices.n_distinct)
+        generator = as_generator(rng)
         keeps_best = keeps(on_interrupt)
         likelihood = self.likelihood(penalty)
         others = self._candidates(candidates, likelihood)
@@ -715,7 +723,7 @@ class MixedMultinomialLogit(LikelihoodModel):
                 method=method,
                 maxiter=int(maxiter),
                 tol=tol,
-                rng=np.random.default_rng(rng),
+                rng=generator,
                 callback=line.watch(callback),
                 keeps_best=keeps_best,
                 hessian=cov_type != "none",
@@ -749,12 +757,15 @@ class MixedMultinomialLogit(LikelihoodModel):
             )
         stacks = []
         for candidate in candidates:
-            flat = np.asarray(getattr(candidate, "params", candidate), dtype=float)
+            params = getattr(candidate, "params", candidate)
+            flat = as_floats("candidates", params)
             fewer = likelihood.with_classes(max(self.n_classes - 1, 1))
             if self.n_classes > 1 and flat.shape == (fewer.n_params,):
+                if not np.isfinite(flat).all():
+                    raise ArgumentError("A start in candidates has numbers that are not finite.")
                 stacks.append(splits(fewer, fewer.unpack(flat)))
             else:
-                one = likelihood.unpack(self._params(flat))
+                one = likelihood.unpack(self._params(params))
                 stacks.append(Parameters(one.beta[None], one.gamma[None]))
         return Parameters.stack(stacks) if stacks else None
 
@@ -776,7 +787,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         LatentMoments
         """
         likelihood = self.likelihood()
-        around = pooled_logit(likelihood) if base is None else np.asarray(base, dtype=float)
+        around = pooled_logit(likelihood) if base is None else as_floats("base", base)
         if around.shape != (self.choices.n_attributes,):
             raise ArgumentError(
                 f"base has shape {around.shape}, but the model has {self.choices.n_attributes} "

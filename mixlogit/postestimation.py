@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.special
 from scipy import stats
 
+from mixlogit.arguments import is_number
 from mixlogit.errors import ArgumentError
 
 __all__ = [
@@ -159,7 +161,7 @@ def interval_labels(alpha: float) -> tuple[str, str]:
     ArgumentError
         It does not lie between 0 and 1.
     """
-    if not 0 < alpha < 1:
+    if not (is_number(alpha) and alpha / 2 > 0 and alpha < 1):
         raise ArgumentError(
             f"alpha must lie between 0 and 1, but it is {alpha!r}; 0.05 gives 95% intervals."
         )
@@ -174,7 +176,7 @@ def normal_quantile(alpha: float) -> float:
     alpha : float
         One minus the confidence level.
     """
-    return float(stats.norm.ppf(1 - alpha / 2))
+    return -float(stats.norm.ppf(alpha / 2))  # 1 − alpha / 2 is 1 where alpha is tiny
 
 
 def estimate_columns(
@@ -211,6 +213,6 @@ def share_columns(shares: np.ndarray, std_err: np.ndarray, alpha: float) -> dict
     p = np.where(inside, shares, 0.5)
     centre = np.log(p / (1 - p))
     reach = normal_quantile(alpha) * std_err / (p * (1 - p))
-    limits = [1 / (1 + np.exp(-(centre + side * reach))) for side in (-1, 1)]
+    limits = [scipy.special.expit(centre + side * reach) for side in (-1, 1)]
     low, high = (np.where(inside, limit, shares) for limit in limits)
     return {"share": shares, "std err": std_err, lower: low, upper: high}

@@ -6,8 +6,11 @@ second copy of the whole table.
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +48,7 @@ __all__ = [
     "not_row_by_row",
     "numbers_of",
     "require_row_by_row",
+    "says_what_is_missing",
     "with_missing_row",
 ]
 
@@ -56,6 +60,13 @@ BLOCK_CELLS = 1 << 19
 
 QUOTING = 'A column whose name is not a Python name is written Q("its name").'
 _CHECKED_ROWS = 1_000
+_EXACT = 2**53  # floats hold all whole numbers up to it
+# Functions by which a term says itself what a missing value is to be.
+_FILLED = re.compile(r"\b(?:isna|isnull|notna|notnull|isnan|isfinite|fillna|nan_to_num)\b")
+_ARITHMETIC = (
+    *(ast.Expression, ast.BinOp, ast.operator, ast.UnaryOp, ast.unaryop, ast.Compare, ast.cmpop),
+    *(ast.Name, ast.Constant, ast.expr_context, ast.keyword),
+)
 _MISSING, UNSEEN = -1, -2  # codes; a contrast matrix has one more row, NaN, for _MISSING
 
 Box = type(patsy.builtins.C([]))  # what C(...) returns: data, contrast, levels
@@ -93,15 +104,33 @@ class Expression:
     where: str
 
     def pick(self, block: Block) -> dict[str, pd.Series]:
-        """Only its own columns: a column named C must not hide the function in C(alt)."""
-        picked = {column: block[column] for column in self.columns}
-        if self.transforms:  # patsy's see pandas's masked numbers as objects
-            picked = {column: _without_mask(series) for column, series in picked.items()}
-        return picked
+        """Only its own columns: a column named C must not hide the function in C(alt).
+
+        Numbers have 64 bits, so that 8 bits do not overflow in x ** 2; patsy's transforms get them
+        as floats, for they see pandas's masked numbers as objects.
+        """
+        widened = _as_floats if self.transforms else _as_64_bits
+        return {column: widened(block[column]) for column in self.columns}
 
     def evaluate(self, block: Block) -> Any:
-        """The value on these rows: one or two-dimensional, or boxed by C(...)."""
+        """The value on these rows: one or two-dimensional, or boxed by C(...).
+
+        Arithmetic with integers is done in floats, where these hold them exactly: x ** 4 of a
+        distance in metres overflows 64 bits. Labels are made of the integers themselves, and so
+        is what floats cannot do, such as x & 1.
+        """
         columns = self.pick(block)
+        if self.eval_code not in self.columns and _is_arithmetic(self.code):
+            try:
+                value = self._evaluated({name: _as_floats(x) for name, x in columns.items()})
+                if not is_categorical(value):
+                    return value
+            except FormulaError:
+                pass
+        return self._evaluated(columns)
+
+    def _evaluated(self, columns: Mapping[str, pd.Series]) -> Any:
+        """The value on these columns."""
         env = patsy.EvalEnvironment([self.variables], self.flags)
         with explained(self.code, self.where):
             value = env.eval(self.eval_code, inner_namespace={**columns, **self.transforms})
@@ -121,6 +150,17 @@ class Expression:
                 "is not that of the table. Add the result to the table as a column."
             )
         return value
+
+    def is_lost(self, block: Block) -> np.ndarray:
+        """Rows (R,) where a column is missing, unless the code says what to do with these.
+
+        To Python nan > 40 is false, which is not what is known of a missing age.
+        """
+        lost = np.zeros(len(next(iter(block.values()))), dtype=bool)
+        if self.eval_code not in self.columns and not says_what_is_missing(self.code):
+            for column in self.columns:
+                lost |= block[column].isna().to_numpy()
+        return lost
 
     def __getstate__(self) -> dict[str, Any]:
         """The attributes, with what refuses pickling replaced by what it can be made from."""
@@ -188,7 +228,9 @@ class Factor:
         value = self.expression.evaluate(block)
         with explained(self.expression.code, self.expression.where):
             if self.levels is not None:
-                return self._codes(labels_of(value))
+                codes = self._codes(labels_of(value))
+                codes[self.expression.is_lost(block)] = _MISSING
+                return codes
             if is_categorical(value) and not _is_bool(value):
                 raise TypeError(
                     "it was numeric when the formula was learned, and now has the type "
@@ -200,7 +242,8 @@ class Factor:
                     f"it had {self.n_columns} columns when the formula was learned, and now has "
                     f"{numbers.shape[1]}"
                 )
-            return numbers
+            is_lost = self.expression.is_lost(block)
+            return np.where(is_lost[:, None], np.nan, numbers) if is_lost.any() else numbers
 
     def _codes(self, labels: pd.Series) -> np.ndarray:
         """Positions in the levels, found by label: the order of categories may differ."""
@@ -391,12 +434,57 @@ def numbers_of(value: Any) -> np.ndarray:
     return numbers.reshape(len(numbers), -1) if numbers.ndim == 1 else numbers
 
 
-def _without_mask(series: pd.Series) -> pd.Series:
-    """A column of pandas's nullable numbers as floats, others as they are."""
+def says_what_is_missing(code: str) -> bool:
+    """Whether the code of a term looks for missing values itself, as x.fillna(0) does.
+
+    Parameters
+    ----------
+    code : str
+
+    Returns
+    -------
+    bool
+    """
+    return _FILLED.search(code) is not None
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_arithmetic(code: str) -> bool:
+    """Whether a term is made of nothing but operators and functions of numpy on columns.
+
+    Methods of a column and functions of the user may make text of its integers.
+    """
+    for node in ast.walk(ast.parse(code, mode="eval")):
+        if isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("np", "numpy")):
+                return False
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id not in ("I", "Q", "abs"):
+                return False
+        elif not isinstance(node, _ARITHMETIC):
+            return False
+    return True
+
+
+def _as_floats(series: pd.Series) -> pd.Series:
+    """A column of numbers that floats hold as float64, others as they are."""
     dtype = series.dtype
-    if not (isinstance(dtype, pd.api.extensions.ExtensionDtype) and _is_number_type(dtype)):
+    if dtype == np.float64 or not _is_number_type(dtype) or dtype.kind == "c":
+        return series
+    if dtype.kind in "iu" and not series.between(-_EXACT, _EXACT).all():
         return series
     return pd.Series(numbers_of(series)[:, 0], index=series.index, name=series.name)
+
+
+def _as_64_bits(series: pd.Series) -> pd.Series:
+    """A column of short numbers in 64 bits, others as they are."""
+    dtype = series.dtype
+    is_short = getattr(dtype, "itemsize", 8) < 8
+    if not (_is_number_type(dtype) and dtype.kind in "iuf" and is_short):
+        return series
+    if dtype.kind == "f":
+        return _as_floats(series)
+    return series.astype("int64" if isinstance(dtype, np.dtype) else "Int64")
 
 
 def with_missing_row(contrast: patsy.ContrastMatrix | None) -> np.ndarray | None:

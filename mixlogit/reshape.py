@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from mixlogit.arguments import is_iterable
+from mixlogit.columns import native
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
@@ -115,6 +117,7 @@ def from_wide(
     3          1         car       1       25    8
     """
     _check_table(data)
+    data = native(data)
     options = _read_alternatives(alternatives)
     _check_mappings(varying, availability, options.names)
     columns_of = _columns_asked_for(choice, varying, availability, situation, individual)
@@ -156,6 +159,11 @@ def _check_table(data: pd.DataFrame) -> None:
             "The wide table has no rows, so there are no choices. Check how it was read or "
             "filtered."
         )
+    if isinstance(data.columns, pd.MultiIndex):
+        raise DataError(
+            f"The columns of the wide table have {data.columns.nlevels} levels; the first is "
+            f"{data.columns[0]!r}. Give each column one name."
+        )
     repeated = data.columns[data.columns.duplicated()].unique()
     if len(repeated):
         raise DataError(
@@ -170,7 +178,7 @@ def _read_alternatives(
 ) -> _Alternatives:
     """Codes and names from either form of the argument."""
     unordered = isinstance(alternatives, (str, bytes, Set))
-    if unordered or not isinstance(alternatives, Iterable):
+    if unordered or not is_iterable(alternatives):
         raise ArgumentError(
             f"`alternatives` is {alternatives!r}. Pass a mapping such as "
             "{1: 'train', 2: 'car'} from the value in the choice column to the name, or a list of "
@@ -180,6 +188,11 @@ def _read_alternatives(
     names = list(alternatives.values()) if isinstance(alternatives, Mapping) else list(codes)
     if not names:
         raise ArgumentError("`alternatives` is empty. Name at least one alternative.")
+    for name in (*codes, *names):
+        if not _is_hashable(name):
+            raise ArgumentError(
+                f"`alternatives` has {name!r}, which is no name. Use strings or numbers."
+            )
     repeated = [name for place, name in enumerate(names) if name in names[:place]]
     if repeated:
         raise ArgumentError(
@@ -189,6 +202,15 @@ def _read_alternatives(
             "values mean the same alternative."
         )
     return _Alternatives(codes, names)
+
+
+def _is_hashable(value: Any) -> bool:
+    """Whether a value, and all that is in it, can be a label."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _check_mappings(
@@ -268,7 +290,7 @@ def _columns_asked_for(
 def _check_columns_exist(data: pd.DataFrame, asked: Mapping[str, Hashable]) -> None:
     """Refuse columns that the table does not have."""
     for where, column in asked.items():
-        if not isinstance(column, Hashable):
+        if not _is_hashable(column):
             raise ArgumentError(f"{where} is {column!r}. Pass the name of one column.")
     missing = {where: column for where, column in asked.items() if column not in data.columns}
     if missing:
@@ -395,7 +417,14 @@ def _chosen(
 ) -> _IntArray:
     """The place of the chosen alternative among the alternatives, (n,)."""
     codes = pd.Index(options.codes, tupleize_cols=False)
-    chosen = codes.get_indexer(pd.Index(values.astype(object), tupleize_cols=False).infer_objects())
+    try:
+        found = pd.Index(values.astype(object), tupleize_cols=False).infer_objects()
+        chosen = codes.get_indexer(found)
+    except TypeError as error:
+        raise DataError(
+            f"The choice column {values.name!r} holds values that cannot be names ({error}). Use "
+            "those of `alternatives`."
+        ) from error
     unknown = np.flatnonzero(chosen < 0)
     if unknown.size:
         known = repr(options.codes) if len(options.codes) <= 10 else "list(alternatives)"

@@ -257,7 +257,7 @@ class MixedMultinomialLogitResults(
 
     @property
     def hqic(self) -> float:
-        """Hannan and Quinn's criterion; N is the number of individuals."""
+        """Hannan and Quinn's criterion; N is the number of individuals; nan if that is one."""
         return self._criteria.hqic
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mixlogit.arguments import as_generator
 from mixlogit.arrangement import Arrangement, arrange
 from mixlogit.choices import ChoiceData, Entries
 from mixlogit.columns import Columns, as_frame, require_column
@@ -100,7 +101,7 @@ def simulate_choices(
         require_column(frame, attribute, "attribute ")
     _refuse_overwriting([name, class_name], [*vars(columns).values(), *attributes])
     shares = _probabilities(class_shares, n_classes)
-    generator = np.random.default_rng(rng)
+    generator = as_generator(rng)
 
     exog = np.column_stack([_numbers(frame, attribute) for attribute in attributes])
     ids = columns.ids(frame)

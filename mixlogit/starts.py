@@ -155,12 +155,8 @@ def search(
     Raises
     ------
     ArgumentError
-        An argument is out of its range, or ``init="moments"`` where no solver applies.
+        ``init="moments"`` where no solver applies.
     """
-    if init not in INITS:
-        raise ArgumentError(f"init={init!r} is not one of {', '.join(INITS)}.")
-    if n_starts is not None and n_starts < 1:
-        raise ArgumentError(f"n_starts={n_starts} must be at least 1.")
     farthest = _FARTHEST / likelihood.data.exog_scale  # separated attributes have no maximum
     pooled = np.clip(pooled_logit(likelihood), -farthest, farthest)
     climb = Climb(likelihood, choose_m_step(likelihood, pooled), maxiter, tol, callback)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from mixlogit.arguments import is_iterable, require_one_of
 from mixlogit.errors import ArgumentError, did_you_mean, shortened, show, verb
 from mixlogit.postestimation import (
     delta_errors,
@@ -291,8 +292,7 @@ class TasteResults:
         """
         wanted, price = self._positions(attribute, cost)
         interval_labels(alpha)  # refuses an alpha out of range
-        if method not in _WTP_METHODS:
-            raise ArgumentError(f"method={method!r} is not one of {', '.join(_WTP_METHODS)}.")
+        require_one_of("method", method, _WTP_METHODS)
         draws = None
         if method == "krinsky-robb":
             draws = self._draws(_checked_draws(n_draws, alpha), rng)
@@ -359,7 +359,8 @@ class TasteResults:
         if attribute is None:
             wanted = [i for i in range(len(names)) if i != price]
         else:
-            asked = [attribute] if isinstance(attribute, str) else list(attribute)
+            is_one = isinstance(attribute, str) or not is_iterable(attribute)
+            asked = [attribute] if is_one else list(attribute)
             wanted = [_position("attribute", name, names) for name in asked]
         if not wanted:
             raise ArgumentError(
@@ -488,7 +489,7 @@ def _replace_by_percentiles(
 
 def _position(role: str, name: Any, names: list[str]) -> int:
     """Position of an attribute among those of the model."""
-    if name not in names:
+    if not (isinstance(name, str) and name in names):
         raise ArgumentError(
             f"{role}={name!r} is not an attribute of the model, which has {shortened(names)}."
             f"{did_you_mean(name, names)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.special
 
+from mixlogit.arguments import as_generator
 from mixlogit.membership import with_base
 
 __all__ = [
@@ -134,7 +135,7 @@ def draw_parameters(
     value, vector = np.linalg.eigh(known * np.outer(unit, unit))
     value[value <= len(value) * np.finfo(float).eps * value[-1:]] = 0.0  # ties, up to round-off
     root = (vector * np.sqrt(value)) @ vector.T
-    draws = np.random.default_rng(rng).standard_normal((n_draws, len(params))) @ root
+    draws = as_generator(rng).standard_normal((n_draws, len(params))) @ root
     draws *= std_err
     draws += params
     return draws

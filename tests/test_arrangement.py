@@ -142,6 +142,12 @@ def test_rows_and_situations_are_named_in_the_words_of_the_user():
     assert same.situation_label(0) == "5"
 
 
+def test_tuples_as_ids_are_named_in_messages():
+    arrangement = arrange(4, [(1, "a"), (1, "a"), (2, "b"), (2, "b")], [7, 7, (2, "b"), (2, "b")])
+    names = {arrangement.situation_label(s) for s in range(2)}
+    assert names == {"(1, 'a') of individual 7", "(2, 'b')"}
+
+
 def test_an_empty_table_is_refused():
     with pytest.raises(DataError) as caught:
         arrange(0)

@@ -199,11 +199,27 @@ def test_a_copy_of_an_attribute_is_named():
         data_of(np.column_stack([X[:, :2], -3 * X[:, 0]]))
 
 
-def test_attributes_whose_squares_overflow_are_named():
+def test_attributes_beyond_any_unit_are_counted_and_placed():
+    exog = X.copy()
+    exog[3, 1] = -1e150
     with pytest.raises(DataError) as caught:
-        data_of(X * [1.0, 1e200, 1.0])
+        data_of(exog)
     assert str(caught.value) == (
-        "Attribute 'x2' is so large that its squares overflow; express it in a larger unit."
+        "1 value of attribute 'x2' is larger than 1e+100 in size; the first is -1e+150 in "
+        "situation 102, alternative 'b'. Correct the values, or express the attribute in a larger "
+        "unit."
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-110, 1e-200, 1e-300])
+def test_attributes_whose_squares_vanish_are_not_taken_for_constant(scale):
+    exog = np.column_stack([X[:, 0], np.tile([0.0, scale], 3)])
+    with pytest.raises(DataError) as caught:
+        data_of(exog)
+    assert type(caught.value) is DataError
+    assert str(caught.value) == (
+        f"Attribute 'x2' is at most {scale:g} in size, so small that its squares vanish; express "
+        "it in a smaller unit."
     )
 
 

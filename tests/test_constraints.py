@@ -459,6 +459,19 @@ def test_one_class_takes_signs():
     )
 
 
+@pytest.mark.parametrize("method", ["em-newton", "em", "newton"])
+def test_a_fit_may_end_with_every_parameter_at_its_bound(method):
+    ids = {"situation": "situation", "individual": "person"}
+    free = MixedMultinomialLogit.from_formula("choice ~ pf", survey(), 1, **ids)
+    assert free.score([0.0])[0] > 0
+    held = MixedMultinomialLogit.from_formula("choice ~ pf", survey(), 1, signs={"pf": "-"}, **ids)
+    result = held.fit(method=method)
+    assert result.params["class1.pf"] == 0.0
+    assert result.llf == pytest.approx(result.llnull, rel=1e-13)  # equal probabilities
+    assert result.at_bound == ("class1.pf",)
+    assert "At the bound" in result.summary().as_text()
+
+
 def test_the_same_seed_gives_the_same_bits():
     own = model(2, **RESTRICTIONS["together"])
     np.testing.assert_array_equal(own.fit().params, own.fit().params)

@@ -112,7 +112,7 @@ def test_callback_sees_a_fit_from_a_start(electricity):
     [
         ({"init": "kmeans"}, "init='kmeans' is not one of auto, moments, subspace, random"),
         ({"method": "bfgs"}, "method='bfgs' is not one of em-newton, em, newton"),
-        ({"n_starts": 0}, "n_starts=0 must be at least 1"),
+        ({"n_starts": 0}, "n_starts=0 must be a whole number of at least 1"),
         ({"maxiter": 0}, "maxiter=0 must be a whole number of at least 1"),
         ({"maxiter": 1.5}, "maxiter=1.5 must be a whole number"),
         ({"tol": 0.0}, "tol=0.0 must be positive"),

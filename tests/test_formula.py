@@ -936,7 +936,9 @@ def test_the_number_of_classes_is_an_integer(n_classes):
 
 
 def test_the_number_of_classes_is_positive_and_at_most_that_of_individuals():
-    assert error(ArgumentError, panel(), n_classes=0) == "n_classes=0 must be at least 1."
+    assert error(ArgumentError, panel(), n_classes=0) == (
+        "n_classes=0 must be a whole number of at least 1."
+    )
     assert error(ArgumentError, panel(), n_classes=21) == (
         "n_classes=21, but there are only 20 individuals. Fit fewer classes."
     )

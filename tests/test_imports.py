@@ -15,6 +15,7 @@ import mixlogit
 PACKAGE = Path(mixlogit.__file__).parent
 ORDER = [
     "errors",
+    "arguments",
     "progress",
     "attributes",
     "archive",
@@ -82,8 +83,9 @@ STANDARD = {  # of the standard library
     *("ast", "builtins", "collections", "contextlib", "copy", "csv", "dataclasses", "difflib"),
     *("functools", "gzip", "html", "importlib", "inspect", "io", "itertools", "keyword", "math"),
     *("numbers", "pickle", "re", "sys", "textwrap", "types", "typing", "unicodedata", "warnings"),
-    *("abc", "argparse", "concurrent", "contextvars", "multiprocessing", "os", "pathlib"),
-    *("json", "shutil", "signal", "tempfile", "threading", "time", "weakref", "zipfile"),
+    *("abc", "argparse", "concurrent", "contextvars", "datetime", "multiprocessing", "os"),
+    *("json", "pathlib", "shutil", "signal", "tempfile", "threading", "time", "weakref"),
+    "zipfile",
     "__future__",
 }
 

@@ -354,10 +354,18 @@ def test_text_next_to_numbers_is_refused():
     assert "pandas.to_numeric" in message
 
 
-@pytest.mark.parametrize("alternatives", ["train", {"train", "car"}, 3])
+@pytest.mark.parametrize("alternatives", ["train", {"train", "car"}, 3, np.array(3)])
 def test_alternatives_must_be_a_mapping_or_a_list(alternatives):
     message = refusal(ArgumentError, alternatives=alternatives)
     assert message.startswith(f"`alternatives` is {alternatives!r}. Pass a mapping")
+
+
+def test_numbers_in_another_byte_order_are_read():
+    swapped = commute().astype({"person": ">i8", "SM_TT": ">i4", "trip": ">i8"})
+    pd.testing.assert_frame_equal(
+        from_wide(swapped, **arguments()),
+        from_wide(commute().astype({"SM_TT": "int32"}), **arguments()),
+    )
 
 
 def test_no_alternatives_are_refused():

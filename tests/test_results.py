@@ -17,6 +17,7 @@ from statsmodels.iolib.summary2 import summary_col
 from mixlogit import MixedMultinomialLogit, datasets
 from mixlogit.__main__ import main
 from mixlogit.errors import ArgumentError
+from mixlogit.postestimation import share_columns
 
 SURVEY = datasets.load("electricity").data
 
@@ -68,6 +69,12 @@ def test_share_errors_are_the_delta_method_by_differences(electricity):
     cov = electricity.cov_params().to_numpy()[-2:, -2:]
     expected = np.sqrt(np.diag(slope @ cov @ slope.T))
     np.testing.assert_allclose(electricity.class_share_table()["std err"], expected, rtol=1e-7)
+
+
+def test_share_intervals_of_huge_errors_hold_all_shares():
+    columns = share_columns(np.array([1e-9, 0.5]), np.array([1.0, 1e3]), 0.05)
+    np.testing.assert_array_equal(columns["[0.025"], 0.0)
+    np.testing.assert_array_equal(columns["0.975]"], 1.0)
 
 
 def test_share_intervals_are_symmetric_in_the_log_odds(electricity):

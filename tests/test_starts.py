@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import zoo
 from conftest import electricity_model, fitted, swissmetro_model
-from simulated import TASTES, likelihood_of, model_of, panel, truth
+from simulated import likelihood_of, model_of, panel, truth
 
 from mixlogit import MixedMultinomialLogit, starts
 from mixlogit.candidates import clusters, noise
@@ -379,17 +379,3 @@ def test_the_table_of_starts_is_without_the_penalty():
     result = model_of(panel(0, n_people=100), 3).fit(penalty=5.0)
     # the first is the fit, but for the penalty of where EM handed over
     assert result.starts["llf"].iloc[0] == pytest.approx(result.llf, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("keywords", "message"),
-    [
-        ({"init": "kmeans"}, "init='kmeans' is not one of auto, moments, subspace, random."),
-        ({"n_starts": 0}, "n_starts=0 must be at least 1."),
-    ],
-)
-def test_arguments_out_of_range_are_refused(keywords, message):
-    likelihood = likelihood_of(panel(0, TASTES, n_people=20), 2)
-    with pytest.raises(ArgumentError) as caught:
-        found_by(likelihood, **keywords)
-    assert str(caught.value) == message
