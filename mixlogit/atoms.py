@@ -312,7 +312,7 @@ def _gauss(moments: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     eigenvalues of the recurrence (Golub & Welsch 1969).
     """
     n = len(moments) // 2
-    last, row = np.zeros(2 * n), moments.astype(float)
+    last, row = np.zeros(2 * n), moments
     diagonal, squares = [row[1] / row[0]], []
     for k in range(1, n):
         square = row[k - 1] / last[k - 2] if k > 1 else 0.0

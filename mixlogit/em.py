@@ -333,14 +333,13 @@ def expectation_maximisation(
         here, at = _choose(rises, proposal, here), _choose(rises, there, at)
         value = np.where(rises, reached, value)
         plain, promise = _plain_step(likelihood, m_step, here, at)
-        history.forget(~rises | (n_halved > 0))
+        history.forget(~rises)
         history.append(rises & (n_halved == 0), _coordinates(likelihood, here), plain)
         metric = _metric(likelihood, at)
-        with np.errstate(divide="ignore", invalid="ignore"):  # what `where` leaves aside
-            left = history.left(metric)
-            # a slow direction that the last moves have not followed is still there
-            slowest = np.where(left > 0, np.minimum(left, _FORGET * slowest), slowest)
-            gap = np.where((left > 0) & (promise > 0), promise / slowest, np.inf)
+        left = history.left(metric)
+        # a slow direction that the last moves have not followed is still there
+        slowest = np.where(left > 0, np.minimum(left, _FORGET * slowest), slowest)
+        gap = np.where(left > 0, promise / slowest, np.inf)
         gap = np.where(drowns | (promise <= noise), 0.0, gap)
         n_iter[active] += 1
         final_gap[active] = gap
@@ -465,7 +464,7 @@ def _constrained_step(
     moved = move.beta * likelihood.data.exog_scale
     # one factor for all classes, whose coefficients may be tied
     longest = np.abs(moved).max(axis=(-2, -1), keepdims=True)
-    factor = np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, _LONGEST_STEP))
+    factor = _LONGEST_STEP / np.maximum(longest, _LONGEST_STEP)
     if not likelihood.constraints.leaves_free(n_tastes):
         logits = move.gamma * factor
     return moved * factor, logits
@@ -497,7 +496,7 @@ def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
         length, longest = np.abs(step).max(axis=-1, keepdims=True), _LONGEST_STEP
     else:
         length, longest = np.linalg.norm(step, axis=-1, keepdims=True), _LONGEST_TOGETHER
-    return step * np.minimum(1.0, longest / np.maximum(length, longest))
+    return step * (longest / np.maximum(length, longest))
 
 
 def _metric(likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:

@@ -75,7 +75,7 @@ class Parameters:
         last = self.beta[..., k : k + 1, :]
         beta = np.concatenate([self.beta, last + direction], axis=-2)
         beta[..., k, :] -= direction
-        return Parameters(beta, full[..., 1:, :] - full[..., :1, :])
+        return Parameters(beta, full[..., 1:, :])
 
     def reordered(self, order: np.ndarray) -> Parameters:
         """Relabel the classes: new class c is old class ``order[c]``."""

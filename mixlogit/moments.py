@@ -338,26 +338,26 @@ class CrossOccasionMoments:
         for piece in self._features:
             x = piece.u @ directions.T  # (E, n)
             elementary = _elementary(piece, x, n_powers)
+            # of each product of r + 1 choices, the first of them set apart
             weight = [
-                math.factorial(max(r - 1, 0)) * self._per_tuple(piece, r) for r in range(n_powers)
+                math.factorial(r) * self._per_tuple(piece, r + 1) for r in range(n_powers - 1)
             ]
             for r in range(1, n_powers):
-                power[r] += r * weight[r] @ elementary[r]
+                power[r] += r * weight[r - 1] @ elementary[r]
             without = np.ones(x.shape)  # the polynomial of the other choices
             for r in range(n_powers // 2):
                 if r > 0:
                     without = elementary[r][piece.owner] - x * without
-                own = weight[r + 1][piece.owner] * piece.count
+                own = weight[r][piece.owner] * piece.count
                 mixed[r] += (without * own[:, None]).T @ piece.u
         return Directional(power.T, mixed.swapaxes(0, 1))
 
 
 def _common_choices(n_choices: np.ndarray, weight: np.ndarray) -> int:
     """Largest number of choices that at least half of the weight has made."""
-    descending = np.argsort(-n_choices, kind="stable")
+    descending = np.argsort(-n_choices)
     reached = np.cumsum(weight[descending])
-    place = int(np.searchsorted(reached, 0.5 * reached[-1]))
-    return int(n_choices[descending[min(place, len(descending) - 1)]])
+    return int(n_choices[descending[np.searchsorted(reached, 0.5 * reached[-1])]])
 
 
 def _products(a: np.ndarray) -> np.ndarray:

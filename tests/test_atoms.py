@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from math import prod
 
 import numpy as np
 import pytest
@@ -261,6 +262,103 @@ def test_a_projection_out_of_iterations_falls_back(monkeypatch):
     assert (weights @ nodes**2) == pytest.approx(expected[1] @ expected[0] ** 2, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("nodes_and_weights", "moment"),
+    [
+        (np.polynomial.hermite_e.hermegauss, lambda r: prod(range(1, r, 2))),  # standard normal
+        (np.polynomial.legendre.leggauss, lambda r: 1 / (r + 1)),  # uniform on −1 to 1
+    ],
+)
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_gauss_quadrature_has_the_textbook_nodes(nodes_and_weights, moment, n):
+    moments = np.array([0.0 if r % 2 else float(moment(r)) for r in range(2 * n)])
+    nodes, weights = mixlogit.atoms._gauss(7 * moments, 1e-12)
+    expected_nodes, expected_weights = nodes_and_weights(n)
+    # the map from moments has a condition number that grows exponentially in n
+    np.testing.assert_allclose(nodes, expected_nodes, atol=1e-9)
+    np.testing.assert_allclose(weights, 7 * expected_weights / expected_weights.sum(), rtol=1e-8)
+
+
+def test_gauss_quadrature_stops_where_a_pivot_is_lost():
+    """Atoms at −1, 0.1 and 1: the second pivot is the variance, the third is far smaller."""
+    x, a = np.array([-1.0, 0.1, 1.0]), np.array([0.495, 0.01, 0.495])
+    moments = (a * x ** np.arange(8)[:, None]).sum(axis=1)
+    # pivots are least mean squares of monic polynomials: of the first degree, and of the second
+    variance = moments[2] - moments[1] ** 2
+    left = np.linalg.lstsq(np.vander(x, 2) * np.sqrt(a)[:, None], np.sqrt(a) * x**2, rcond=None)[1]
+    ratio = left[0] / variance
+    assert 0.001 < ratio < 0.1
+    np.testing.assert_allclose(mixlogit.atoms._gauss(moments, 0.9 * ratio)[0], x, atol=1e-9)
+    nodes, weights = mixlogit.atoms._gauss(moments, 1.1 * ratio)
+    assert len(nodes) == 2
+    # two nodes have the first four moments
+    np.testing.assert_allclose(weights @ nodes[:, None] ** np.arange(4), moments[:4], atol=1e-13)
+
+
+def test_moments_are_moved_and_rescaled():
+    x, a = np.array([-1.0, 0.5, 2.0]), np.array([0.2, 0.5, 0.3])
+    r = np.arange(6)[:, None]
+    powers, mixed = (a * x**r).sum(axis=1), (a * x**r) @ np.eye(3)
+    for centre, scale in ((0.3, 2.0), (-1.5, 0.25), (0.0, 1.0)):
+        expected = a * ((x - centre) / scale) ** r
+        found = mixlogit.atoms._standardised(powers[:, None], centre, scale)
+        np.testing.assert_allclose(found[:, 0], expected.sum(axis=1), rtol=1e-12)
+        found = mixlogit.atoms._standardised(mixed, centre, scale)
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_directions", [1, 3])
+def test_the_number_of_directions_is_as_asked(n_directions):
+    moments = Known(random_atoms(3, 4, seed=3))
+    found = projection_atoms(moments, 3, np.random.default_rng(0), n_directions)
+    assert len(found) == n_directions
+
+
+def along_the_first_axis(truth, n_classes):
+    """What the moments along the first axis give: how well it tells classes apart, and atoms."""
+    moments = Known(truth)
+    v = np.eye(truth.theta.shape[1])[0]
+    found = moments.along(v[None], 2 * n_classes)
+    space = subspace(moments, n_classes - 1)
+    rng = np.random.default_rng(0)
+    return mixlogit.atoms._atoms_along(v, found.power[0], found.mixed[0], space, rng)
+
+
+def test_directions_are_ranked_by_what_would_go_if_neighbours_became_one():
+    """The variance that would go, at least, times the least share."""
+    x, shares = np.array([-1.0, 0.2, 1.5]), np.array([0.2, 0.5, 0.3])
+
+    def variance(place):
+        return shares @ place**2 - (shares @ place) ** 2
+
+    lost = []
+    for pair in ([0, 1], [1, 2]):
+        together = x.copy()
+        together[pair] = shares[pair] @ x[pair] / shares[pair].sum()
+        lost.append(variance(x) - variance(together))
+    contrast, atoms = along_the_first_axis(Atoms(shares, np.column_stack([x, 2 * x**2])), 3)
+    assert contrast == pytest.approx(min(lost) * 0.2, rel=1e-9)
+    np.testing.assert_allclose(atoms.theta[:, 0], x, atol=1e-9)
+
+
+def test_a_direction_that_does_not_tell_all_classes_apart_comes_last():
+    truth = Atoms(np.array([0.7, 0.3]), np.array([[-1.0, 0.5], [1.0, 2.0]]))
+    contrast, atoms = along_the_first_axis(truth, 3)
+    assert contrast == 0
+    # the larger class is split in halves on both sides of where it was
+    order = np.argsort(atoms.shares)
+    np.testing.assert_allclose(atoms.shares[order], [0.3, 0.35, 0.35], rtol=1e-9)
+    np.testing.assert_allclose(atoms.theta[order[0]], [1.0, 2.0], atol=1e-9)
+    np.testing.assert_allclose(atoms.theta[order[1:]].mean(axis=0), [-1.0, 0.5], atol=1e-9)
+    assert np.linalg.norm(np.diff(atoms.theta[order[1:]], axis=0)) > 0.1
+
+
+def test_the_tensor_solver_raises_shares_below_a_thousandth_to_it():
+    truth = Atoms(np.array([1e-5, 1 - 1e-5]), np.array([[3.0, -2.0], [0.1, 0.2]]))
+    found = tensor_atoms(Known(truth), 2, np.random.default_rng(0))
+    assert found.shares.min() == pytest.approx(1e-3, rel=2e-3)  # before they sum to one
+
+
 # Atoms that fly off
 
 
@@ -286,6 +384,25 @@ def test_pull_back_shrinks_atoms_that_fly_off_to_the_bound():
     turned = pulled.theta[2] / wild[2]
     np.testing.assert_allclose(turned, turned[0])
     assert 0 < turned[0] < 1
+
+
+@pytest.mark.parametrize("bound", [1.01, 1.9])
+def test_pull_back_shrinks_atoms_that_are_only_just_too_far(bound):
+    second = np.diag([2.0, 3.0])
+    theta = np.array([[1.0, 1.0], [0.5, 0.0]])
+    # the share at which share · theta' second⁻¹ theta is the bound
+    share = bound / (1 / 2 + 1 / 3)
+    pulled = pull_back(Atoms(np.array([share, 0.1]), theta), second)
+    np.testing.assert_allclose(pulled.theta[0], theta[0] / np.sqrt(bound), rtol=1e-12)
+    np.testing.assert_array_equal(pulled.theta[1], theta[1])
+
+
+@pytest.mark.parametrize(("size", "noise"), [(100.0, 1e-7), (1.0, 1e-9), (1e-6, 1e-12)])
+def test_pull_back_leaves_little_of_what_the_second_moment_excludes(size, noise):
+    """A billionth of its size, and no less than 1e-12."""
+    atoms = Atoms(np.array([0.5, 0.5]), np.array([[0.0, 1.0], [0.0, 0.0]]))
+    pulled = pull_back(atoms, np.diag([size, 0.0]))
+    np.testing.assert_allclose(pulled.theta[0], [0.0, np.sqrt(2 * noise)], rtol=1e-9)
 
 
 def test_pull_back_measures_by_the_noise_where_the_second_moment_is_negative():

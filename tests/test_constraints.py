@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 import oracle
@@ -418,6 +419,31 @@ def test_classes_change_places_where_that_meets_the_constraints():
     np.testing.assert_allclose(met.gamma, -given.gamma, rtol=1e-14)
     kept = likelihood.conform(given, relabel=False)
     np.testing.assert_allclose(kept.beta[0, 1], beta[0, 1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("price", [0.0, 0.7])
+def test_classes_that_meet_the_constraints_equally_well_stay_where_they_are(price):
+    likelihood = model(constraints="class1.pf = 0").likelihood()
+    beta = np.random.default_rng(7).standard_normal((1, 2, 6))
+    beta[..., 0] = price
+    met = likelihood.conform(Parameters(beta, np.array([[[0.3]]])))
+    np.testing.assert_allclose(met.beta[0, :, 1:], beta[0, :, 1:], rtol=1e-14)
+    np.testing.assert_array_equal(met.beta[0, :, 0], [0.0, price])
+
+
+def test_every_mixture_of_a_stack_changes_places_as_it_needs():
+    """All orders of four classes that four constraints tell apart."""
+    equations = [f"class{k}.pf = {k}" for k in (1, 2, 3, 4)]
+    likelihood = model(4, constraints=equations).likelihood()
+    rng = np.random.default_rng(9)
+    orders = np.array(list(itertools.permutations(range(4))))
+    sorted_ = Parameters(rng.standard_normal((24, 4, 6)), rng.standard_normal((24, 3, 1)))
+    sorted_.beta[:, :, 0] = [1.0, 2.0, 3.0, 4.0]
+    mixed = [sorted_[g].reordered(order) for g, order in enumerate(orders)]
+    given = Parameters(np.stack([p.beta for p in mixed]), np.stack([p.gamma for p in mixed]))
+    met = likelihood.conform(given)
+    np.testing.assert_allclose(met.beta, sorted_.beta, rtol=1e-13)
+    np.testing.assert_allclose(met.gamma, sorted_.gamma, rtol=0, atol=1e-13)
 
 
 def test_what_is_moved_is_weighted_by_the_spread_of_the_attributes():

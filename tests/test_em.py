@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,17 +12,19 @@ import zoo
 from conftest import swissmetro_model
 
 from mixlogit import em
-from mixlogit.constraints import Constraints
+from mixlogit.constraints import Constraints, Restrictions
 from mixlogit.em import (
     Climb,
     NewtonStep,
     Run,
     WhitenedStep,
+    WideStep,
     _with_old_information,
     expectation_maximisation,
 )
 from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
+from mixlogit.logit import ChoiceTable
 from mixlogit.newton import maximise
 
 ROUND_OFF = 1e-12  # of a sum of log-probabilities
@@ -249,6 +251,19 @@ def test_without_a_past_the_step_is_plain_and_the_rate_unknown():
     assert np.isnan(longer.left(metric)).all()
 
 
+def test_what_is_forgotten_does_not_come_back():
+    """One step after a start anew, an extrapolation is the one of that step alone."""
+    long, metric, goal = linear_steps(np.array([0.9, 0.5, 0.2]), 3)
+    new = em._History(long.x, long.step)
+    long.forget(np.array([True]))
+    x = long.x + long.step
+    step = 0.4 * (goal - x)
+    for history in (long, new):
+        history.append(np.array([True]), x, step)
+    np.testing.assert_array_equal(long.extrapolated(metric), new.extrapolated(metric))
+    np.testing.assert_array_equal(long.left(metric), new.left(metric))
+
+
 @pytest.mark.parametrize("rates", [[0.9], [0.95, 0.3], [0.9, 0.6, 0.3], [1.3, 0.6]])
 def test_the_least_of_one_less_the_rates_is_seen(rates):
     history, metric, _ = linear_steps(np.array(rates), 5)
@@ -343,10 +358,21 @@ def test_climbs_run_as_they_are_told():
     end = climb.to_the_end(start)
     assert end.converged.all()
     assert len(seen) == 3 + end.n_iter[0]
+    above_all = climb.to_the_end(start, floor=end.value[0] + 1.0)
+    assert not above_all.converged.any()
     more = climb.with_classes(3)
     assert more.likelihood.n_classes == 3
     assert more.likelihood.table is likelihood.table
     assert (more.m_step, more.maxiter, more.tol) == (climb.m_step, 500, 1e-6)
+
+
+def test_climbs_take_the_step_that_they_are_given():
+    likelihood, start = slow_problem()
+    m_step = whitened(likelihood, 0.5)
+    climb = Climb(likelihood, m_step, 5, 0.0)
+    alone = expectation_maximisation(likelihood, start, maxiter=5, tol=0.0, m_step=m_step)
+    for run in (climb.some(start, 5), climb.to_the_end(start)):
+        np.testing.assert_array_equal(run.value, alone.value)
 
 
 # -- the whitened step -----------------------------------------------------------------------------
@@ -450,6 +476,26 @@ def test_mixtures_that_have_converged_stop_and_others_go_on():
     assert run.n_iter[1] < run.n_iter[0]
     assert [len(value) for _, value, _ in seen[-1:]] == [1]
     assert run.value[0] == pytest.approx(run.value[1], abs=1e-5)
+
+
+def test_callbacks_see_the_mixtures_that_were_still_running():
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    far = random_stack(likelihood, 1, seed=0)
+    near = expectation_maximisation(likelihood, far, maxiter=1000, tol=1e-10).parameters
+    seen = []
+    run = expectation_maximisation(
+        likelihood,
+        Parameters.stack([far, near]),
+        maxiter=1000,
+        tol=1e-6,
+        callback=lambda *state: seen.append(state),
+    )
+    for _, value, mass, here in seen:
+        np.testing.assert_allclose(value, penalised(likelihood, here), rtol=ROUND_OFF)
+        found = [likelihood.evaluate(flat).mass for flat in here.flat()]
+        np.testing.assert_allclose(mass, found, rtol=1e-11)
+    assert len(seen[0][1]) == 2
+    np.testing.assert_array_equal(seen[-1][3].flat()[0], run.parameters.flat()[0])
 
 
 def test_maxiter_bounds_iterations():
@@ -641,6 +687,311 @@ def test_old_curvature_grows_with_its_class():
     # sums over individuals in another proportion: round-off
     np.testing.assert_allclose(found.beta_information, second.beta_information, rtol=1e-12)
     np.testing.assert_array_equal(found.beta_gradient, second.beta_gradient)
+
+
+def test_old_curvature_grows_a_thousandfold_at_most():
+    """A class that all but vanished, and comes back, would else take no step for a long time."""
+
+    def with_mass(mass):
+        information = np.arange(1.0, 5.0).reshape(1, 4, 1, 1)
+        return Expectation(*[np.zeros(1)] * 2, information, *[np.zeros(1)] * 2, np.array([mass]))
+
+    found = _with_old_information(with_mass([6e3, 6.0, 2.0, 0.0]), with_mass([2.0, 2.0, 4.0, 0.0]))
+    np.testing.assert_allclose(found.beta_information.ravel(), [1000.0, 6.0, 1.5, 0.0], rtol=1e-15)
+
+
+def test_whitened_steps_never_ask_for_information():
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    asked = []
+    whole = likelihood.expect
+    likelihood.expect = lambda *args, information: (
+        asked.append(information) or whole(*args, information=information)
+    )
+    m_step = WhitenedStep(np.eye(3))
+    start = random_stack(likelihood, 1, seed=0)
+    expectation_maximisation(likelihood, start, maxiter=4, tol=0.0, m_step=m_step)
+    assert asked == [False] * 5
+
+
+def test_a_class_without_anybody_stays_where_it_is_by_whitened_steps():
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    parameters = random_stack(likelihood, 1, seed=0)
+    at = likelihood.expect(parameters, information=False)
+    empty = replace(
+        at, mass=at.mass * [[1.0, 0.0]], beta_gradient=at.beta_gradient * [[[1.0], [0.0]]]
+    )
+    step = WhitenedStep(np.eye(3)).step(likelihood, empty)
+    np.testing.assert_array_equal(step[0, 1], 0.0)
+    np.testing.assert_array_equal(step[0, 0], WhitenedStep(np.eye(3)).step(likelihood, at)[0, 0])
+
+
+def test_newtons_step_is_for_stacks_whose_information_has_room():
+    """Two mixtures of three classes with five attributes, and three copies of their information."""
+    newton, whitened_step = NewtonStep(), WhitenedStep(np.eye(5))
+    beta = np.zeros((2, 3, 5))
+    n_bytes = 4 * 8 * 2 * 3 * 5 * 5
+    assert WideStep(newton, whitened_step, n_bytes).for_stack(beta) is newton
+    assert WideStep(newton, whitened_step, n_bytes - 1).for_stack(beta) is whitened_step
+
+
+@pytest.mark.parametrize(("room", "asked_first"), [(0, False), (np.inf, True)])
+def test_a_run_takes_the_step_that_has_room(room, asked_first):
+    likelihood = zoo.case("balanced panel").model(2).likelihood()
+    asked = []
+    whole = likelihood.expect
+    likelihood.expect = lambda *args, information: (
+        asked.append(information) or whole(*args, information=information)
+    )
+    m_step = WideStep(NewtonStep(), WhitenedStep(np.eye(3)), room)
+    start = random_stack(likelihood, 1, seed=0)
+    expectation_maximisation(likelihood, start, maxiter=2, tol=0.0, m_step=m_step)
+    assert asked == [asked_first] * 3
+
+
+def test_the_metric_of_a_parameter_is_the_share_of_its_class():
+    data = SimpleNamespace(n_attributes=2, membership=np.ones((1, 3)))
+    at = SimpleNamespace(mass=np.array([[1.0, 3.0], [4.0, 4.0]]))
+    found = em._metric(SimpleNamespace(data=data), at)
+    expected = [[1, 1, 3, 3, 3, 3, 3], [2, 2, 2, 2, 2, 2, 2]]
+    np.testing.assert_allclose(found, np.array(expected) / 4)
+
+
+def test_many_attributes_begin_at_48():
+    step = np.full((1, 48), 10.0)
+    each = em._no_longer_than_allowed(step[:, :47], 47)
+    np.testing.assert_allclose(each, 4.0, rtol=1e-15)
+    together = em._no_longer_than_allowed(step, 48)
+    np.testing.assert_allclose(together, 2.0 / np.sqrt(48), rtol=1e-13)
+
+
+# -- one iteration ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7])
+def test_the_plain_step_and_its_promise_agree_with_the_loop(case, penalty):
+    likelihood = case.model(2).likelihood(penalty)
+    here = random_stack(likelihood, 1, seed=8, spread=0.3)
+    step, promise = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))
+    beta, gamma = here.beta[0], here.gamma[0]
+    unit = 1 / unit_of(likelihood)
+    n_tastes = beta.size
+    ridge = np.append(np.tile(penalty * likelihood.data.exog_scale**2, 2), np.zeros(gamma.size))
+    information, mass = np.diag(ridge), np.zeros(2)
+    for person in case.problem:
+        for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
+            mass[k] += person.total_weight * r
+            information -= person.total_weight * r * oracle.complete_hessian(person, k, beta, gamma)
+    score = oracle.score(case.problem, beta, gamma) - ridge * here.flat()[0]
+    expected = np.linalg.solve(information * np.outer(unit, unit), score * unit)
+    if gamma.shape == (1, 1):  # shares have a closed form
+        expected[n_tastes:] = np.log(mass[1] / mass[0]) - gamma[0, 0]
+    assert np.abs(expected[:n_tastes]).max() < 4  # as long as a step may be
+    # solve_scaled adds a ridge of 1e-12 to a correlation matrix
+    np.testing.assert_allclose(step[0], expected, rtol=1e-8, atol=1e-9)
+    assert promise[0] == pytest.approx(0.5 * expected @ (score * unit), rel=1e-8)
+
+
+@pytest.mark.parametrize("linear", [(), ("class2._membership.Intercept = 0.5 * class1.x2",)])
+@pytest.mark.parametrize("name", ["balanced panel", "sampling weights", "membership"])
+def test_the_step_of_tied_classes_is_newtons_for_the_free_parameters(name, linear):
+    """Of two mixtures, one whose step is shortened to 4 utils, and one whose step is not."""
+    case = zoo.case(name)
+    data = case.model(2).choices
+    restrictions = Restrictions.of(data.exog_names[:1], linear, None)
+    likelihood = MixtureLikelihood(ChoiceTable(data), 2, 0.0, restrictions)
+    near = random_stack(likelihood, 1, seed=6, spread=0.3)
+    far = random_stack(likelihood, 1, seed=6, spread=2.5)
+    here = likelihood.conform(Parameters.stack([near, far]))
+    steps, promise = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))
+    longest = []
+    for g in range(2):
+        beta, gamma = here.beta[g], here.gamma[g]
+        information, mass = 0.0, np.zeros(2)
+        for person in case.problem:
+            for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
+                mass[k] += person.total_weight * r
+                complete = oracle.complete_hessian(person, k, beta, gamma)
+                information -= person.total_weight * r * complete
+        score = oracle.score(case.problem, beta, gamma)
+        basis = likelihood.constraints.basis
+        move = basis @ np.linalg.solve(basis.T @ information @ basis, basis.T @ score)
+        longest.append(np.abs(move * unit_of(likelihood))[: beta.size].max())
+        factor = min(1.0, 4 / longest[g])
+        move[: beta.size] *= factor
+        if linear:
+            move[beta.size :] *= factor
+        elif name != "membership":  # no constraint touches the shares: a closed form
+            move[-1] = np.log(mass[1] / mass[0]) - gamma[0, 0]
+        expected = move * unit_of(likelihood)
+        # solve_scaled adds a ridge of 1e-12, which tells where choices are all but certain
+        np.testing.assert_allclose(steps[g], expected, rtol=1e-6, atol=1e-7)
+        assert promise[g] == pytest.approx(0.5 * move @ score, rel=1e-6)
+    assert longest[0] < 4 < longest[1]
+
+
+# -- the order of steps, on a function of one taste -----------------------------------------------
+
+
+class Hill(Stub):
+    """A function of one taste, for which EM takes the steps of its gradient.
+
+    Parameters
+    ----------
+    gradient, value : callable
+        Of the taste and the number of the pass, from 0.
+    """
+
+    def __init__(self, gradient, value):
+        self.gradient, self.value = gradient, value
+        self.at = []  # tastes, one a pass
+
+    def expect(self, parameters, *, information=True):
+        x, n = float(parameters.beta[0, 0, 0]), len(self.at)
+        self.at.append(x)
+        return replace(
+            Stub([self.value(x, n)], curvature=1.0).expect(parameters),
+            beta_gradient=np.full((1, 1, 1), self.gradient(x, n)),
+        )
+
+    def run(self, maxiter, **keywords):
+        return expectation_maximisation(self, self.start, maxiter=maxiter, tol=0.0, **keywords)
+
+
+def parabola(rate, value=None, top=1.0):
+    """Plain EM leaves ``rate`` of what is left to the top; an extrapolation leaps to it."""
+
+    def true(x):
+        return -0.5 * (1 - rate) * (x - top) ** 2
+
+    return Hill(
+        lambda x, n: (1 - rate) * (top - x),
+        lambda x, n: true(x) if value is None else value(true, x, n),
+    )
+
+
+def test_extrapolations_that_fail_are_tried_ever_more_rarely():
+    """Again after 2 plain iterations, then 4, 8, 16, 32, and no more rarely than that."""
+    near_top = 0.05
+    hill = parabola(0.98, lambda true, x, n: true(x) - (abs(x - 1) < near_top))
+    hill.run(maxiter=110)
+    leaps = [n for n, x in enumerate(hill.at) if abs(x - 1) < near_top]
+    assert leaps == [2, 5, 10, 19, 36, 69, 102]
+    plain = np.delete(hill.at, leaps)
+    # what failed was taken back, and the plain steps are whole
+    np.testing.assert_allclose(1 - plain, 0.98 ** np.arange(len(plain)), rtol=1e-9)
+
+
+def test_an_extrapolation_that_succeeds_is_followed_by_another():
+    """Of a gradient that is not linear, so that none ends at the top."""
+
+    def gradient(x, n):
+        return 0.1 * (1 - x) * (1 + (1 - x) ** 2)
+
+    hill = Hill(gradient, lambda x, n: -0.05 * (1 - x) ** 2 - 0.025 * (1 - x) ** 4)
+    hill.run(maxiter=5)
+    times = np.diff(hill.at) / [gradient(x, 0) for x in hill.at[:-1]]  # of the plain step
+    assert times[0] == pytest.approx(1.0)
+    assert (times[1:] > 2).all()
+    assert (np.diff(hill.at) > 0).all()
+
+
+def test_plain_steps_that_fail_do_not_put_extrapolations_off():
+    """Two halvings, a step in the direction that is left, and the leap to the top."""
+    hill = parabola(0.9, lambda true, x, n: true(x) - (n in (1, 2)))
+    hill.run(maxiter=5)
+    np.testing.assert_allclose(hill.at[:4], [0, 0.1, 0.05, 0.025], rtol=1e-9)
+    assert hill.at[4] == pytest.approx(0.025 + 0.3125 * 0.0975)
+    assert hill.at[5] == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("share", "is_taken"), [(0.4, False), (0.6, True)])
+def test_an_extrapolation_has_to_bring_half_of_what_the_plain_step_promises(share, is_taken):
+    promise = 0.5 * (0.1 * 0.9) ** 2
+
+    def value(true, x, n):
+        return true(x) if n != 2 else true(0.1) + share * promise
+
+    hill = parabola(0.9, value)
+    hill.run(maxiter=3)
+    np.testing.assert_allclose(hill.at[:3], [0, 0.1, 1], rtol=1e-8)
+    if is_taken:
+        assert hill.at[3] == pytest.approx(1.0)
+    else:
+        assert hill.at[3] == pytest.approx(0.19)  # the plain step from where it was
+
+
+@pytest.mark.parametrize(("bound", "is_taken"), [(0.5, False), (2.0, True)])
+def test_extrapolations_that_break_a_sign_are_not_tried(bound, is_taken):
+    hill = parabola(0.9)
+    hill.constraints = SimpleNamespace(is_none=True, is_inside=lambda flat: flat[..., 0] < bound)
+    hill.run(maxiter=4)
+    left = 1 - np.array(hill.at)
+    if is_taken:
+        assert left[2] == pytest.approx(0.0, abs=1e-6)
+    else:
+        np.testing.assert_allclose(left, 0.9 ** np.arange(5), rtol=1e-9)
+
+
+def test_extrapolations_begin_when_a_step_promises_less_than_two():
+    hill = parabola(0.4, top=7.8)
+    hill.run(maxiter=3)
+    left = 7.8 - np.array(hill.at)
+    # the promise is half the squared step, 0.6 of what is left, after a first step of 4 at most
+    assert 0.5 * (0.6 * left[1]) ** 2 > 2 > 0.5 * (0.6 * left[2]) ** 2
+    np.testing.assert_allclose(left[:3], [7.8, 3.8, 0.4 * 3.8], rtol=1e-9)
+    assert left[3] < 0  # beyond the top, where no plain step goes
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "steps"),
+    [
+        ({1}, [1.0, 0.5, 0.625, 0.78125, 0.9765625, 1.0, 1.0]),
+        ({1, 2}, [1.0, 0.5, 0.25, 0.3125, 0.390625, 0.48828125]),
+        # a short step that is halved once more
+        ({1, 2, 4}, [1.0, 0.5, 0.25, 0.3125, 0.15625, 0.1953125, 0.244140625]),
+    ],
+)
+def test_steps_that_had_to_be_halved_grow_by_a_quarter_until_they_are_whole(spoiled, steps):
+    hill = Hill(lambda x, n: 1.0, lambda x, n: x - 10 * (n in spoiled))
+    hill.run(maxiter=len(steps))
+    base, found = 0.0, []
+    for n, x in enumerate(hill.at[1:], start=1):
+        found.append(x - base)
+        base = base if n in spoiled else x
+    np.testing.assert_allclose(found, steps, rtol=1e-9)
+
+
+def test_the_slowest_rate_is_forgotten_by_a_quarter_an_iteration():
+    """What is left to gain is the promise over the least 1 − rate: 0.1 until pass 6, then 0.3."""
+
+    def hill():
+        return Hill(lambda x, n: (0.1 if n < 6 else 0.3) * (1 - x), lambda x, n: float(n))
+
+    seen = []
+    for n in range(1, 19):
+        own = hill()
+        gap = own.run(maxiter=n, accelerate=False).gap[0]
+        promise = 0.5 * own.gradient(own.at[-1], n) ** 2
+        seen.append(promise / gap)
+    np.testing.assert_allclose(seen[:5], 0.1, rtol=1e-6)
+    np.testing.assert_array_equal(seen[5:10], 0.0)  # moves of both: nothing is known
+    expected = np.minimum(0.3, 0.1 * 1.25 ** np.arange(1, 9))
+    np.testing.assert_allclose(seen[10:], expected, rtol=1e-6)
+
+
+def test_a_run_is_given_up_when_three_times_its_gap_does_not_reach_the_floor():
+    """A distance d from the top of a parabola the gap is 0.05 d², and the value minus that."""
+    hill = parabola(0.9)
+    run = hill.run(maxiter=100, accelerate=False, floor=0.02)
+    # value + 3 gap = 0.1 d²
+    left = 0.1 * 0.81 ** np.arange(20)
+    assert run.n_iter[0] == np.argmax(left <= 0.02)
+    assert not run.converged[0]
+
+
+def test_a_floor_does_not_keep_a_run_from_its_end():
+    hill = parabola(0.9)
+    assert hill.run(maxiter=3, accelerate=False, floor=-10.0).n_iter[0] == 3
 
 
 def test_many_attributes_share_the_length_of_a_step():

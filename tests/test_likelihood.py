@@ -11,6 +11,7 @@ import zoo
 
 import mixlogit.blocks
 import mixlogit.logit
+from mixlogit.constraints import Restrictions
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 
 LOOP = 1e-12  # sums of the same terms in another order
@@ -347,3 +348,101 @@ def test_every_way_through_a_block_gives_the_same_numbers(case, setting, value, 
     other = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3).expect(stack)
     for name, expected in vars(usual).items():
         scaled_close(getattr(other, name), expected, LOOP)
+
+
+# -- what an iteration of EM needs -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7])
+def test_e_steps_and_complete_information_agree_with_the_loop(at, penalty):
+    model, problem, beta, gamma, flat = at
+    likelihood = model.likelihood(penalty)
+    n_classes, n_tastes = len(beta), beta.size
+    ridge = np.append(
+        np.tile(penalty * likelihood.data.exog_scale**2, n_classes), np.zeros(gamma.size)
+    )
+    mass, complete = np.zeros(n_classes), np.diag(ridge)
+    for person in problem:
+        for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
+            mass[k] += person.total_weight * r
+            complete -= person.total_weight * r * oracle.complete_hessian(person, k, beta, gamma)
+    score = oracle.score(problem, beta, gamma) - ridge * flat
+
+    found = likelihood.expect(Parameters(beta[None], gamma[None]))
+    assert found.llf[0] == pytest.approx(oracle.log_likelihood(problem, beta, gamma), rel=LOOP)
+    scaled_close(found.mass[0], mass, 1e-11)
+    gradients = np.append(found.beta_gradient[0], found.gamma_gradient[0])
+    scaled_close(gradients, score, 1e-11)
+    for k, own in enumerate(np.arange(n_tastes).reshape(beta.shape)):
+        scaled_close(found.beta_information[0, k], complete[np.ix_(own, own)], 1e-11)
+    scaled_close(found.gamma_information[0], complete[n_tastes:, n_tastes:], 1e-11)
+
+    evaluation = likelihood.evaluate(flat)
+    scaled_close(evaluation.mass, mass, 1e-11)
+    scaled_close(evaluation.posterior.T, oracle.posterior(problem, beta, gamma), 1e-11)
+    scaled_close(evaluation.complete_information, complete, 1e-11)
+
+
+def test_log_likelihoods_and_priors_of_individuals_agree_with_the_loop(at):
+    model, problem, beta, gamma, flat = at
+    likelihood = model.likelihood()
+    parameters = likelihood.unpack(flat)
+    log_mixture, posterior = likelihood.posterior(parameters)
+    expected = [oracle.log_sum_exp(oracle.log_joint(one, beta, gamma)) for one in problem]
+    scaled_close(log_mixture, expected, LOOP)
+    scaled_close(posterior, oracle.posterior(problem, beta, gamma), 1e-11)
+    expected = [np.exp(oracle.log_membership(one.z, gamma)) for one in problem]
+    scaled_close(likelihood.prior(parameters), expected, LOOP)
+
+
+def test_the_scores_of_some_individuals_are_those_of_all_in_their_place(case, monkeypatch):
+    beta, gamma, _ = zoo.random_parameters(case, 3, seed=7)
+    monkeypatch.setattr(mixlogit.blocks, "_MIN_ROWS", 3)
+    monkeypatch.setattr(mixlogit.blocks, "_MAX_ROWS", 3)
+    expected = oracle.individual_scores(case.problem, beta, gamma)
+    pieces = list(case.model(3).likelihood().score_blocks(Parameters(beta, gamma)))
+    scaled_close(np.vstack([scores for _, scores in pieces]), expected, 1e-11)
+    for individuals, scores in pieces:
+        scaled_close(scores, expected[individuals], 1e-11)
+
+
+def test_a_split_keeps_the_odds_of_every_layout_of_classes():
+    """With unequal shares, of class 1 too: probabilities are those of the classes split."""
+    gamma = np.array([[0.4], [-1.1]])
+    split = Parameters(np.zeros((3, 2)), gamma).split(0, np.ones(2))
+    odds = np.exp([0.0, 0.4, -1.1])
+    np.testing.assert_allclose(np.exp(split.gamma[:, 0]), [*odds[1:], 1.0], rtol=1e-15)
+    moved = Parameters(np.zeros((3, 2)), gamma).reordered(np.array([1, 2, 0]))
+    np.testing.assert_allclose(np.exp(moved.gamma[:, 0]), odds[[2, 0]] / odds[1], rtol=1e-14)
+    fewer = Parameters(np.zeros((3, 2)), gamma).without(0)
+    np.testing.assert_allclose(np.exp(fewer.gamma[:, 0]), odds[2:] / odds[1], rtol=1e-14)
+
+
+def test_posteriors_follow_from_the_log_probabilities_of_choices():
+    likelihood = zoo.case("ragged panel").model(2).likelihood()
+    log_f, log_prior = np.log([[0.2, 0.5], [0.1, 0.9]]), np.log([[0.25], [0.75]])
+    joint = np.array([[0.05, 0.125], [0.075, 0.675]])
+    found = likelihood.posterior_of(log_f, log_prior)
+    np.testing.assert_allclose(found, joint / joint.sum(axis=0), rtol=1e-14)
+
+
+def test_evaluations_under_constraints_are_by_the_free_parameters():
+    """The derivatives of the function of the free parameters, by differences."""
+    case = zoo.case("sampling weights")
+    data = case.model(2).choices
+    restrictions = Restrictions.of("x1", ("class2.x2 = 2 * class1.x2 + 1",), None)
+    likelihood = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 2, 0.0, restrictions)
+    constraints = likelihood.constraints
+    phi = 0.3 * np.random.default_rng(0).standard_normal(constraints.n_free)
+
+    def value(at):
+        return likelihood.evaluate(constraints.full(at)).value
+
+    whole = likelihood.evaluate(constraints.full(phi))
+    found = whole.under(constraints)
+    assert found.value == whole.value
+    scaled_close(found.score, oracle.difference_gradient(value, phi), 1e-7)
+    scaled_close(found.hessian, oracle.difference_hessian(value, phi), 1e-6)
+    # φ with 1, 2 in the places that the equations give it
+    basis = np.array([constraints.full(unit) - constraints.full(0 * phi) for unit in np.eye(3)]).T
+    scaled_close(found.complete_information, basis.T @ whole.complete_information @ basis, 1e-12)

@@ -126,6 +126,22 @@ def test_an_attribute_that_the_base_decides_has_no_coordinate():
     assert np.isfinite(numbers(decided)).all()
 
 
+@pytest.mark.parametrize(
+    ("base", "n_dimensions"), [([0, 0, 0], 3), ([25, 25, 25], 3), ([0, 25, 25], 1)]
+)
+def test_coordinates_are_those_with_a_share_of_the_largest_information(base, n_dimensions):
+    """Each of three attributes alone decides a situation: 25 utils leave e⁻²⁵ of information."""
+    frame = pd.DataFrame(np.eye(3).repeat(2, axis=0), columns=["x1", "x2", "x3"])
+    frame.iloc[1::2] = 0.0
+    frame["situation"], frame["choice"] = [1, 1, 2, 2, 3, 3], [1, 0] * 3
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ x1 + x2 + x3", frame, 2, situation="situation"
+    )
+    table = ChoiceTable(model.choices)
+    moments = HermiteMoments(table, np.ones(3), np.array(base, dtype=float))
+    assert moments.coordinates.unit.shape == (3, n_dimensions)
+
+
 @pytest.mark.parametrize("kind", [CrossOccasionMoments, HermiteMoments])
 @every_case
 def test_blocks_do_not_change_the_moments(case, kind, monkeypatch):
@@ -201,6 +217,13 @@ def test_the_order_is_what_half_of_the_weight_has_chosen():
         assert order >= least
 
 
+def test_half_of_the_weight_is_enough():
+    n_choices = np.array([1, 3, 1, 3])
+    assert mixlogit.moments._common_choices(n_choices, np.ones(4)) == 3
+    assert mixlogit.moments._common_choices(n_choices, np.array([1.0, 1.0, 1.0, 0.9])) == 1
+    assert mixlogit.moments._common_choices(n_choices, np.array([0.1, 0.0, 0.0, 0.9])) == 3
+
+
 def test_orders_that_few_individuals_have_are_refused():
     table = table_of(zoo.case("balanced panel"))
     moments = CrossOccasionMoments(table, table.data.total_weight, base_of(table))
@@ -245,6 +268,7 @@ def test_hermite_moments_are_homogeneous_in_the_direction():
 def test_hermite_orders_have_an_end():
     table = table_of(zoo.case("counts"))
     moments = HermiteMoments(table, table.data.total_weight, base_of(table))
+    assert np.isfinite(moments.along(directions_of(moments), 31).power).all()
     with pytest.raises(ArgumentError, match="up to 30"):
         moments.along(directions_of(moments), 32)
 
@@ -469,6 +493,31 @@ def test_repeated_choices_decide_the_kind_of_moments(case):
     assert isinstance(moments, CrossOccasionMoments if repeated else HermiteMoments)
     assert np.isfinite(numbers(moments)).all()
     assert (moments.second == moments.second.T).all()
+
+
+@pytest.mark.parametrize(("n_situations", "kind"), [(1, HermiteMoments), (2, CrossOccasionMoments)])
+def test_two_choices_are_repeated_choices(n_situations, kind):
+    frame = zoo.survey(4, [[3] * n_situations] * 20)
+    table = table_of(zoo.Case("short panel", frame, zoo.TWO, zoo.PANEL))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OneChoiceWarning)
+        assert isinstance(latent_moments(table, table.data.total_weight, base_of(table)), kind)
+
+
+def test_two_choice_sets_are_enough_for_the_warning():
+    tables = [zoo.counts_table(seed, 8, n_items=4).assign(market=seed) for seed in (1, 2)]
+    keywords = {"situation": "market", "alternative": "item"}
+    case = zoo.Case("two markets", pd.concat(tables), "count ~ x1 + x2", keywords)
+    table = table_of(case)
+    with pytest.warns(OneChoiceWarning, match="16 individuals of 16 chose only once"):
+        latent_moments(table, table.data.total_weight, base_of(table))
+
+
+def test_only_those_who_chose_once_are_counted_in_the_warning():
+    frame = zoo.survey(5, [[3]] * 15 + [[3, 3]] * 5)
+    table = table_of(zoo.Case("mostly once", frame, zoo.TWO, zoo.PANEL))
+    with pytest.warns(OneChoiceWarning, match="15 individuals of 20 chose only once"):
+        latent_moments(table, table.data.total_weight, base_of(table))
 
 
 @pytest.mark.parametrize(("name", "n"), [("cross-section", 40), ("market shares", 48)])
