@@ -134,9 +134,18 @@ def _bar(text: str, total: int | None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # in a notebook without widgets the line is plain
         from tqdm.auto import tqdm
-    # without the thread by which tqdm watches its lines, and which would stay
-    kind = type("Line", (tqdm,), {"monitor_interval": 0})
-    return kind(
+    from tqdm.utils import disp_trim
+
+    class Line(tqdm):
+        """Never longer than the terminal, which older versions of tqdm leave to formats."""
+
+        monitor_interval = 0  # no thread that watches lines, and would stay
+
+        def __str__(self) -> str:
+            line = super().__str__()
+            return disp_trim(line, self.ncols) if self.ncols else line
+
+    return Line(
         desc=text,
         total=total,
         leave=False,
