@@ -279,20 +279,47 @@ def test_gauss_quadrature_has_the_textbook_nodes(nodes_and_weights, moment, n):
     np.testing.assert_allclose(weights, 7 * expected_weights / expected_weights.sum(), rtol=1e-8)
 
 
-def test_gauss_quadrature_stops_where_a_pivot_is_lost():
-    """Atoms at −1, 0.1 and 1: the second pivot is the variance, the third is far smaller."""
-    x, a = np.array([-1.0, 0.1, 1.0]), np.array([0.495, 0.01, 0.495])
+@pytest.mark.parametrize("scale", [1.0, 5.0])
+def test_gauss_quadrature_stops_where_a_pivot_is_lost(scale):
+    """Three atoms, of which the middle one is small: the third pivot is far below the second."""
+    x, a = scale * np.array([-1.0, 0.1, 1.0]), np.array([0.495, 0.01, 0.495])
     moments = (a * x ** np.arange(8)[:, None]).sum(axis=1)
     # pivots are least mean squares of monic polynomials: of the first degree, and of the second
     variance = moments[2] - moments[1] ** 2
     left = np.linalg.lstsq(np.vander(x, 2) * np.sqrt(a)[:, None], np.sqrt(a) * x**2, rcond=None)[1]
     ratio = left[0] / variance
-    assert 0.001 < ratio < 0.1
-    np.testing.assert_allclose(mixlogit.atoms._gauss(moments, 0.9 * ratio)[0], x, atol=1e-9)
+    np.testing.assert_allclose(mixlogit.atoms._gauss(moments, 0.9 * ratio)[0], x, atol=1e-8)
     nodes, weights = mixlogit.atoms._gauss(moments, 1.1 * ratio)
     assert len(nodes) == 2
     # two nodes have the first four moments
-    np.testing.assert_allclose(weights @ nodes[:, None] ** np.arange(4), moments[:4], atol=1e-13)
+    found = weights @ nodes[:, None] ** np.arange(4)
+    np.testing.assert_allclose(found, moments[:4], rtol=0, atol=1e-13 * scale**3)
+
+
+def test_atoms_of_less_than_a_thousandth_are_not_believed():
+    """The far one of two atoms, 316 standard deviations off, is left to the noise."""
+    share = 1e-5
+    far, near = np.sqrt((1 - share) / share), -np.sqrt(share / (1 - share))
+    r = np.arange(4)
+    nodes, _ = mixlogit.atoms._quadrature(share * far**r + (1 - share) * near**r, 2)
+    assert np.abs(nodes).max() <= 3 * np.sqrt(2) * (1 + 1e-12)  # as far as the grid goes
+    share = 0.002
+    far, near = np.sqrt((1 - share) / share), -np.sqrt(share / (1 - share))
+    nodes, _ = mixlogit.atoms._quadrature(share * far**r + (1 - share) * near**r, 2)
+    np.testing.assert_allclose(nodes, [near, far], rtol=1e-8)
+
+
+def test_more_starts_never_find_a_smaller_sum_of_eigenvalues(monkeypatch):
+    rng = np.random.default_rng(0)
+    for _ in range(6):
+        noise = rng.standard_normal((4, 4, 4))
+        tensor = sum(noise.transpose(p) for p in itertools.permutations(range(3)))
+        found = []
+        for n_starts in (1, 2, 4, 8):
+            monkeypatch.setattr(mixlogit.atoms, "_N_POWER_STARTS", n_starts)
+            v = mixlogit.atoms._eigenvectors(tensor, np.random.default_rng(1))
+            found.append(np.einsum("abc,ai,bi,ci->", tensor, v, v, v))
+        assert (np.diff(found) >= -1e-12 * np.abs(found[:-1])).all()  # sums in another order
 
 
 def test_moments_are_moved_and_rescaled():
@@ -357,6 +384,17 @@ def test_the_tensor_solver_raises_shares_below_a_thousandth_to_it():
     truth = Atoms(np.array([1e-5, 1 - 1e-5]), np.array([[3.0, -2.0], [0.1, 0.2]]))
     found = tensor_atoms(Known(truth), 2, np.random.default_rng(0))
     assert found.shares.min() == pytest.approx(1e-3, rel=2e-3)  # before they sum to one
+
+
+def test_the_other_optimiser_keeps_weights_non_negative(monkeypatch):
+    def exhausted(design, target):
+        raise RuntimeError("too many iterations")
+
+    design, target = np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([1.0, -1.0])
+    monkeypatch.setattr(mixlogit.atoms, "nnls", exhausted)
+    # without a bound the second weight is −2; at zero, the first is the slope (1 − 0.5) / 1.25
+    found = mixlogit.atoms._nonnegative(design, target)
+    np.testing.assert_allclose(found, [0.4, 0.0], atol=1e-6)  # stops at a tolerance
 
 
 # Atoms that fly off

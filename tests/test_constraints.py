@@ -429,6 +429,8 @@ def test_classes_that_meet_the_constraints_equally_well_stay_where_they_are(pric
     met = likelihood.conform(Parameters(beta, np.array([[[0.3]]])))
     np.testing.assert_allclose(met.beta[0, :, 1:], beta[0, :, 1:], rtol=1e-14)
     np.testing.assert_array_equal(met.beta[0, :, 0], [0.0, price])
+    nothing = Parameters(np.zeros((1, 2, 6)), np.zeros((1, 1, 1)))  # met to the last bit
+    np.testing.assert_array_equal(likelihood.conform(nothing).flat(), 0.0)
 
 
 def test_every_mixture_of_a_stack_changes_places_as_it_needs():

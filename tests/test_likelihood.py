@@ -383,6 +383,24 @@ def test_e_steps_and_complete_information_agree_with_the_loop(at, penalty):
     scaled_close(evaluation.complete_information, complete, 1e-11)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_covariates_of_individuals_with_weights_agree_with_the_loop(n_classes):
+    frame = zoo.case("membership").frame.copy()
+    frame["w"] = np.random.default_rng(0).uniform(0.3, 2.5, size=40)[frame["person"] - 1]
+    keywords = zoo.case("membership").keywords | {"weights": "w"}
+    case = zoo.Case("weighted membership", frame, zoo.TWO, keywords)
+    at = case.model(n_classes), case.problem, *zoo.random_parameters(case, n_classes, seed=0)
+    for check in (
+        test_loglike_agrees_with_the_loop,
+        test_posterior_agrees_with_the_loop,
+        test_individual_scores_agree_with_the_loop,
+        test_score_agrees_with_the_loop,
+        test_hessian_agrees_with_the_loop,
+    ):
+        check(at)
+    test_e_steps_and_complete_information_agree_with_the_loop(at, 0.7)
+
+
 def test_log_likelihoods_and_priors_of_individuals_agree_with_the_loop(at):
     model, problem, beta, gamma, flat = at
     likelihood = model.likelihood()
