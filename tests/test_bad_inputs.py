@@ -1013,6 +1013,11 @@ ATTRIBUTES = [
         refused(ArgumentError, "dtype='int8' is neither 'float64' nor 'float32'"),
     ),
     Case(
+        "an attribute type that is a dictionary",
+        lambda: model(dtype={"x1": {"x2": "float64"}}),
+        refused(ArgumentError, "is neither 'float64' nor 'float32'"),
+    ),
+    Case(
         "values that float32 cannot hold",
         lambda: model(numbers("x1", 4, 1e60), dtype="float32"),
         refused(DataError, "1 value of attribute 'x1'", "stored as float32"),
