@@ -230,7 +230,7 @@ def stored_type(dtype: Any) -> np.dtype:
     """
     try:
         found = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         found = None
     if dtype is None or found not in (np.float64, np.float32):
         raise ArgumentError(f"dtype={dtype!r} is neither 'float64' nor 'float32'.")

@@ -27,7 +27,16 @@ from mixlogit.demand import (
     segment_ratio,
     surplus,
 )
-from mixlogit.errors import ArgumentError, DataError, did_you_mean, listed, plural, show, verb
+from mixlogit.errors import (
+    ArgumentError,
+    DataError,
+    did_you_mean,
+    listed,
+    plural,
+    shortened,
+    show,
+    verb,
+)
 from mixlogit.postestimation import delta_errors, estimate_columns, share_columns
 
 if TYPE_CHECKING:
@@ -494,7 +503,8 @@ class ForecastResults:
         DataFrame
             Rows "population", "class1", ...; columns "change", "std err" by the delta method,
             limits, and "note". nan for a class whose coefficient of cost is not negative, and then
-            for the population, with the note "cost ≥ 0": such a class puts no value on money.
+            for the population, with the note "cost ≥ 0": such a class puts no value on money. A
+            note names the parameters without standard errors where these leave none here.
 
         Raises
         ------
@@ -531,6 +541,12 @@ class ForecastResults:
         wrong = [name for name, b in zip(self._class_names, beta[:, column], strict=True) if b >= 0]
         notes = [f"cost ≥ 0 in {', '.join(wrong)}" if wrong else ""]
         notes += ["cost ≥ 0" if name in wrong else "" for name in self._class_names]
+        is_missing = np.isnan(np.diag(self.cov_params()))
+        names = [name for name, m in zip(self.model.param_names, is_missing, strict=True) if m]
+        why = f"{shortened(names)} {verb(len(names), 'has', 'have')} no standard error"
+        notes = [
+            note or (why if np.isnan(one) else "") for note, one in zip(notes, error, strict=True)
+        ]
         return pd.DataFrame(
             {**estimate_columns("change", change, error, alpha), "note": notes},
             index=pd.Index(["population", *self._class_names], name="segment"),

@@ -869,6 +869,8 @@ def _refuse_empty_situations(frame: pd.DataFrame, columns: Columns, available: n
     has_id = frame[columns.situation].notna().to_numpy()
     if columns.individual is not None:
         has_id = has_id & frame[columns.individual].notna().to_numpy()
+    if not has_id.any():  # which is refused where the ids are read
+        return
     situation, n_all = _situations(frame, columns, has_id)
     n_available = np.bincount(situation, weights=available[has_id], minlength=n_all)
     n_empty = int((n_available == 0).sum())

@@ -143,9 +143,13 @@ def delta_errors(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         nan where a function depends on a parameter without an error.
     """
     has_none = np.isnan(np.diag(covariance))
-    variance = ((gradient @ np.nan_to_num(covariance)) * gradient).sum(axis=1)
+    # slopes of a ratio to next to nothing have no squares: powers of two come out and go in again
+    power = np.frexp(np.abs(gradient).max(axis=1, initial=0.0))[1]
+    slope = np.ldexp(gradient, -power[:, None])
+    variance = ((slope @ np.nan_to_num(covariance)) * slope).sum(axis=1)
     is_unknown = (gradient[:, has_none] != 0).any(axis=1)
-    return np.where(is_unknown, np.nan, np.sqrt(np.maximum(variance, 0.0)))
+    error = np.ldexp(np.sqrt(np.maximum(variance, 0.0)), power)
+    return np.where(is_unknown, np.nan, error)
 
 
 def interval_labels(alpha: float) -> tuple[str, str]:

@@ -114,6 +114,12 @@ def one() -> Any:
 
 
 @functools.cache
+def priced() -> Any:
+    """One class whose coefficient of the second attribute is known."""
+    return fit(model(n_classes=1, constraints="class1.x2 = -1"))
+
+
+@functools.cache
 def from_arrays() -> Any:
     return fit(arrays(n_classes=1))
 
@@ -203,6 +209,12 @@ def warnings_of(action: Callable[[], Any]) -> Any:
         warnings.simplefilter("always")
         action()
     return caught
+
+
+def says_why_errors_are_missing(table: pd.DataFrame) -> None:
+    assert np.isfinite(table["change"]).all()
+    assert table["std err"].isna().all()
+    assert table["note"].str.endswith("no standard error").all()
 
 
 def sums_to_one(frame: pd.DataFrame, ids: list[str]) -> Callable:
@@ -450,6 +462,11 @@ IDS = [
         "a missing alternative",
         lambda: model(replaced("mode", 5, np.nan), alternative="mode"),
         refused(DataError, f"1 {NO_ID} 'mode' is missing; the first is in row 5"),
+    ),
+    Case(
+        "no individual at all, and rows that are not available",
+        lambda: model(people().assign(person=None, av=lambda f: f["choice"]), availability="av"),
+        refused(DataError, "36 values of the id column 'person' are missing"),
     ),
     Case(
         "pd.NA among ids",
@@ -994,6 +1011,11 @@ ATTRIBUTES = [
         "an attribute type that is none",
         lambda: model(dtype="int8"),
         refused(ArgumentError, "dtype='int8' is neither 'float64' nor 'float32'"),
+    ),
+    Case(
+        "an attribute type that is a dictionary",
+        lambda: model(dtype={"x1": {"x2": "float64"}}),
+        refused(ArgumentError, "is neither 'float64' nor 'float32'"),
     ),
     Case(
         "values that float32 cannot hold",
@@ -1839,6 +1861,11 @@ RESULTS = [
         "elasticities of alternatives in an array of no dimension",
         lambda: one().elasticities("x1", alternatives=np.array(3.0)),
         refused(ArgumentError, "alternatives must be a list of ids of alternatives"),
+    ),
+    Case(
+        "welfare without standard errors",
+        lambda: priced().with_cov("none").welfare_change("x2", people(), {"x2": 1.1}),
+        says_why_errors_are_missing,
     ),
     Case(
         "welfare at a cost that is an array",

@@ -17,7 +17,7 @@ from statsmodels.iolib.summary2 import summary_col
 from mixlogit import MixedMultinomialLogit, datasets
 from mixlogit.__main__ import main
 from mixlogit.errors import ArgumentError
-from mixlogit.postestimation import share_columns
+from mixlogit.postestimation import delta_errors, share_columns
 
 SURVEY = datasets.load("electricity").data
 
@@ -69,6 +69,13 @@ def test_share_errors_are_the_delta_method_by_differences(electricity):
     cov = electricity.cov_params().to_numpy()[-2:, -2:]
     expected = np.sqrt(np.diag(slope @ cov @ slope.T))
     np.testing.assert_allclose(electricity.class_share_table()["std err"], expected, rtol=1e-7)
+
+
+def test_errors_of_steep_functions_do_not_overflow():
+    covariance = np.array([[4.0, 1.0], [1.0, 9.0]])
+    gradient = np.array([[1.0, -2.0], [1e200, -2e200], [0.0, 0.0], [1e-200, -2e-200]])
+    expected = np.sqrt(4.0 - 4.0 + 36.0) * np.array([1.0, 1e200, 0.0, 1e-200])
+    np.testing.assert_allclose(delta_errors(gradient, covariance), expected, rtol=1e-15)
 
 
 def test_share_intervals_of_huge_errors_hold_all_shares():
