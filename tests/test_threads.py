@@ -44,6 +44,14 @@ def set_blas_limits(limits: list[int]) -> None:
     thread.join()
 
 
+def test_blas_keeps_to_one_thread_inside_limits_of_the_user():
+    """Which, in newer versions of threadpoolctl, no other thread may change."""
+    with threadpool_limits(limits=2, user_api="blas"):
+        allowed = blas_limits()
+        assert set(share_cores(blas_limits)()) == {1}
+        assert blas_limits() == allowed
+
+
 def test_the_last_of_two_that_share_cores_restores_the_limits(monkeypatch):
     """What came second found BLAS at one thread already, and must not leave it there."""
     monkeypatch.setattr(mixlogit.threads, "_n_processors", lambda: 2)
