@@ -210,28 +210,6 @@ def test_every_number_of_other_software_says_where_it_comes_from():
             assert content["cross_checks"]
 
 
-def test_a_maximum_that_gmnl_prints_is_one_here_and_not_the_highest():
-    (fit,) = WRITTEN["gmnl"]["fits"]
-    survey = datasets.load("electricity").data
-    model = MixedMultinomialLogit.from_formula(
-        ELECTRICITY,
-        survey[survey["situation"] <= fit["situations"]],
-        fit["classes"],
-        situation="situation",
-        individual="person",
-        alternative="alt",
-    )
-    printed = np.append(np.ravel(fit["tastes"]), fit["logit"])
-    assert model.loglike(printed) == pytest.approx(fit["llf"], abs=5e-3)  # two decimals
-    there = model.fit(printed)
-    assert there.llf == pytest.approx(fit["llf"], abs=6e-3)  # gmnl stops 1e-3 below it
-    errors = np.ravel(fit["errors"]["nonrobust"])
-    # where it stops is off by 5 per cent of an error, and errors change by as little
-    np.testing.assert_allclose((there.params[:-1] - printed[:-1]) / errors, 0, atol=0.05)
-    np.testing.assert_allclose(there.bse[:-1], errors, rtol=5e-3)
-    assert model.fit().llf > there.llf + 1.9
-
-
 # Biogeme's example of a discrete mixture on swissmetro (b07discrete_mixture, version 3.3.2): the
 # coefficient of time is 0 in one of two classes, all others are common.
 DISCRETE_MIXTURE = {
