@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from conftest import ELECTRICITY, SWISSMETRO, electricity_model, fitted, swissmetro_model
+from conftest import SWISSMETRO, electricity_model, fitted, swissmetro_model
 
 from mixlogit import MixedMultinomialLogit, datasets
 
