@@ -1,17 +1,15 @@
 """Fits of the shipped surveys by other software, written to a file beside this one.
 
-    python tests/reference/fit.py statsmodels xlogit lcl biogeme
+    python tests/reference/fit.py statsmodels xlogit lcl
 
 Run it where the software is installed; it needs pandas, and reads the tables of ``datasets``
 without this package. Classes are listed by share, largest first. Errors are called what
-``cov_type`` calls them here. Biogeme, which leaves starts to its user, begins near what
-``lcl.json`` holds.
+``cov_type`` calls them here.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import platform
 import sys
 from collections.abc import Callable, Iterator
@@ -166,111 +164,10 @@ def by_lcl() -> Iterator[Record]:
         yield record(name, result.em_res.unconditional_loglik, tastes, errors, shares)
 
 
-def by_biogeme() -> Iterator[Record]:
-    """Its own algorithm; persons are the units of the sandwich and of the scores."""
-    from biogeme.biogeme import BIOGEME
-    from biogeme.database import Database
-    from biogeme.expressions import Beta, PanelLikelihoodTrajectory, Variable, log
-    from biogeme.models import logit
-    from biogeme.parameters import Parameters
-    from biogeme.results_processing import EstimateVarianceCovariance as Kind
-
-    logging.getLogger("biogeme").setLevel(logging.ERROR)
-    kinds = {"nonrobust": Kind.RAO_CRAMER, "robust": Kind.ROBUST, "opg": Kind.BHHH}
-
-    def wide(survey: Survey) -> pd.DataFrame:
-        """One row per situation; what is not available is 0, and av_j says so."""
-        table = survey.table.assign(av=1)
-        chosen = table[table["choice"] == 1].set_index("situation")
-        columns = table.pivot(
-            index="situation", columns="alternative", values=[*survey.attributes, "av"]
-        )
-        columns.columns = [f"{column}_{j}" for column, j in columns.columns]
-        return columns.fillna(0.0).assign(person=chosen["person"], chosen=chosen["alternative"])
-
-    def estimate(survey: Survey, tastes: list[dict[str, Any]], individual: str | None) -> Any:
-        """The mixture of logits with these tastes in each class."""
-        database = Database("survey", wide(survey).reset_index(drop=True))
-        if individual:
-            database.panel(individual)
-        alternatives = sorted(survey.table["alternative"].unique())
-        available = {j: Variable(f"av_{j}") for j in alternatives}
-        scores: dict[int, Any] = {0: 0}
-        likelihoods = []
-        for c, own in enumerate(tastes):
-            utility = {
-                j: sum(b * Variable(f"{x}_{j}") for x, b in own.items()) for j in alternatives
-            }
-            prob = logit(utility, available, Variable("chosen"))
-            likelihoods.append(PanelLikelihoodTrajectory(prob) if individual else prob)
-            if c:
-                scores[c] = Beta(f"share_{c}", 0, None, None, 0)
-        mixture = sum(logit(scores, None, c) * each for c, each in enumerate(likelihoods))
-        estimator = BIOGEME(
-            database,
-            log(mixture),
-            parameters=Parameters(),
-            generate_html=False,
-            generate_yaml=False,
-            save_iterations=False,
-            tolerance=1e-12,
-        )
-        estimator.model_name = "mixture"
-        return estimator.estimate()
-
-    def shares_of(result: Any, n_classes: int) -> np.ndarray:
-        scores = [0.0] + [result.get_parameter_value(f"share_{c}") for c in range(1, n_classes)]
-        return np.exp(scores) / np.exp(scores).sum()
-
-    for start in json.loads((HERE / "lcl.json").read_text())["fits"]:
-        name, n_classes = start["survey"], start["classes"]
-        survey = SURVEYS[name]()
-        tastes = [
-            {
-                x: Beta(f"{x}_{c}", round(b, 1), None, None, 0)
-                for x, b in zip(survey.attributes, own, strict=True)
-            }
-            for c, own in enumerate(start["tastes"])
-        ]
-        result = estimate(survey, tastes, "person")
-        cells = [[f"{x}_{c}" for x in survey.attributes] for c in range(n_classes)]
-        yield record(
-            name,
-            result.final_log_likelihood,
-            [[result.get_parameter_value(one) for one in row] for row in cells],
-            {
-                ours: [[result.get_parameter_std_err(one, theirs) for one in row] for row in cells]
-                for ours, theirs in kinds.items()
-            },
-            shares_of(result, n_classes),
-        )
-
-    # A discrete mixture: one class does not mind the time, all else is common.
-    for individual in (None, "person"):
-        survey = swissmetro()
-        common = {x: Beta(x, 0, None, None, 0) for x in survey.attributes}
-        result = estimate(survey, [common, common | {"time": 0}], individual)
-        names = survey.attributes
-        yield {
-            "survey": "swissmetro",
-            "mixture": "time is 0 in one class, all other coefficients are common",
-            "individual": individual,
-            "attributes": names,
-            "llf": float(result.final_log_likelihood),
-            "share_without_time": float(shares_of(result, 2)[1]),
-            "tastes": [result.get_parameter_value(x) for x in names],
-            "errors": {
-                ours: [result.get_parameter_std_err(x, theirs) for x in names]
-                for ours, theirs in kinds.items()
-            },
-        }
-
-
 SOFTWARE = {
     "statsmodels": ("statsmodels", by_statsmodels),
     "xlogit": ("xlogit", by_xlogit),
     "lcl": ("lcl-choice", by_lcl),
-    "biogeme": ("biogeme", by_biogeme),
 }
 
 
