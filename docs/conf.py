@@ -37,6 +37,8 @@ nb_execution_mode = "force"  # a cache would not see that the package has change
 nb_execution_raise_on_error = True
 nb_execution_in_temp = True  # what a page saves is not kept
 nb_execution_timeout = 120  # seconds, of a cell
+nb_merge_streams = True  # lines that are printed one by one are one output
+nb_output_stderr = "remove"  # lines of progress; pages catch warnings, and print them
 
 # docstrings
 autodoc_member_order = "groupwise"
