@@ -24,6 +24,7 @@ from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.simulate import redraw
 from mixlogit.summary import Block, Summarised, Summary
+from mixlogit.threads import share_cores
 
 __all__ = ["BootstrapTest", "bootstrap_lr_test"]
 
@@ -308,6 +309,7 @@ class _Search:
         fit, is_refitted = fit_beyond(more, null, settings)
         return unwrapped(fit), is_refitted
 
+    @share_cores
     def replicate(self, seed: int, line: ProgressLine = _NO_LINE) -> tuple[float, bool, bool]:
         """Statistic of drawn choices, whether a search fell short, and whether fits converged."""
         with warnings.catch_warnings():

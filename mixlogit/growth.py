@@ -22,6 +22,7 @@ from mixlogit.nested import unwrapped
 from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.split_merge import splits
+from mixlogit.threads import share_cores
 
 __all__ = [
     "FELL",
@@ -177,6 +178,7 @@ def path(
         yield fit
 
 
+@share_cores
 def fit_beyond(
     model: MixedMultinomialLogit,
     fewer: MixedMultinomialLogitResults | None,
