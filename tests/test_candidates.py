@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import zoo
 from conftest import electricity_model
+from scipy.cluster.vq import kmeans2
 from simulated import TASTES, likelihood_of, panel, truth
 
 from mixlogit import MixedMultinomialLogit, candidates
@@ -99,6 +100,18 @@ def test_the_pooled_logit_is_found_once_for_a_table_and_a_penalty():
     assert np.linalg.norm(shrunk.x * size) < 0.95 * np.linalg.norm(first.x * size)
     one, other = (pooled_ascent(likelihood_of(panel(seed), 2)).x for seed in (1, 2))
     assert (one != other).all()
+
+
+def test_k_means_is_that_of_scipy():
+    likelihood = electricity_model(4).likelihood()
+    pooled = pooled_logit(likelihood)
+    z = candidates._whitened_scores(likelihood, pooled)
+    parts = candidates._k_means(likelihood, pooled, 3, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    for part in parts:
+        centres = z[rng.choice(len(z), 4, replace=False)]
+        _, expected = kmeans2(z, centres, iter=10, minit="matrix")
+        np.testing.assert_array_equal(part, expected)
 
 
 def test_k_means_on_scores_finds_people_of_a_kind():
