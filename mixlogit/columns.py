@@ -207,6 +207,8 @@ def require_read_columns(columns: Sequence[str], data: pd.DataFrame, role: str) 
     for column in columns:
         if column not in data.columns:
             raise unknown_column(column, data, role)
+        if data.columns.is_unique:
+            continue
         count = int(np.sum(data.columns == column))
         if count > 1:
             raise ColumnError(

@@ -24,6 +24,7 @@ __all__ = [
     "information_inverse",
     "nonrobust",
     "opg",
+    "outer_products",
     "robust",
 ]
 
@@ -92,21 +93,8 @@ def _pieces(scores: Scores) -> Iterable[tuple[slice, np.ndarray]]:
     return [(slice(None), scores)] if isinstance(scores, np.ndarray) else scores
 
 
-def _outer_products(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-    """Sum over individuals of the products of their weighted scores, (D, D)."""
-    root = weights * np.sqrt(frequency)
-    total = None
-    for individuals, piece in _pieces(scores):
-        weighted = piece * root[individuals, None]
-        if total is None:
-            total = np.zeros(2 * (piece.shape[1],))
-        total += weighted.T @ weighted
-    assert total is not None
-    return total
-
-
-def opg(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-    """Inverse of the outer product of the scores of individuals (Berndt et al. 1974).
+def outer_products(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
+    """Sum over individuals of the products of their weighted scores.
 
     Parameters
     ----------
@@ -121,25 +109,46 @@ def opg(scores: Scores, weights: np.ndarray, frequency: np.ndarray) -> np.ndarra
     -------
     ndarray, shape (D, D)
     """
-    return information_inverse(_outer_products(scores, weights, frequency))
+    root = weights * np.sqrt(frequency)
+    total = None
+    for individuals, piece in _pieces(scores):
+        weighted = piece * root[individuals, None]
+        if total is None:
+            total = np.zeros(2 * (piece.shape[1],))
+        total += weighted.T @ weighted
+    assert total is not None
+    return total
 
 
-def robust(
-    hessian: np.ndarray, scores: Scores, weights: np.ndarray, frequency: np.ndarray
-) -> np.ndarray:
-    """Sandwich A^−1 B A^−1 with individuals as the units, without a small-sample factor.
+def opg(outer: np.ndarray) -> np.ndarray:
+    """Inverse of the outer product of the scores of individuals (Berndt et al. 1974).
 
     Parameters
     ----------
-    hessian : ndarray, shape (D, D)
-    scores, weights, frequency
-        As in `opg`.
+    outer : ndarray, shape (D, D)
+        As from `outer_products`.
 
     Returns
     -------
     ndarray, shape (D, D)
     """
-    return _sandwich(nonrobust(hessian), _outer_products(scores, weights, frequency))
+    return information_inverse(outer)
+
+
+def robust(hessian: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """Sandwich A^−1 B A^−1 with individuals as the units, without a small-sample factor.
+
+    Parameters
+    ----------
+    hessian : ndarray, shape (D, D)
+    outer : ndarray, shape (D, D)
+        As from `outer_products`.
+
+    Returns
+    -------
+    ndarray, shape (D, D)
+    """
+    return _sandwich(nonrobust(hessian), outer)
 
 
 def cluster(
@@ -155,7 +164,7 @@ def cluster(
     ----------
     hessian : ndarray, shape (D, D)
     scores, weights, frequency
-        As in `opg`.
+        As in `outer_products`.
     groups : array_like of hashable, shape (N,)
         Cluster of each individual.
 
@@ -239,6 +248,7 @@ def covariance(
     scores: Callable[[], Scores],
     weights: np.ndarray,
     frequency: np.ndarray,
+    outer: np.ndarray | None = None,
     **keywords: Any,
 ) -> np.ndarray:
     """Covariance matrix by name.
@@ -249,8 +259,10 @@ def covariance(
     hessian : callable
         Returns the Hessian (D, D); called only when it is needed.
     scores : callable
-        Returns the scores as for `opg`; called only when they are needed.
+        Returns the scores as for `outer_products`; called only when they are needed.
     weights, frequency : ndarray, shape (N,)
+    outer : ndarray, shape (D, D), optional
+        As from `outer_products`, where it is known.
     **keywords
         ``groups`` for "cluster".
 
@@ -269,8 +281,8 @@ def covariance(
         return np.full((1, 1), np.nan)
     if cov_type == "nonrobust":
         return nonrobust(hessian())
-    if cov_type == "opg":
-        return opg(scores(), weights, frequency)
-    if cov_type == "robust":
-        return robust(hessian(), scores(), weights, frequency)
-    return cluster(hessian(), scores(), weights, frequency, keywords["groups"])
+    if cov_type == "cluster":
+        return cluster(hessian(), scores(), weights, frequency, keywords["groups"])
+    if outer is None:
+        outer = outer_products(scores(), weights, frequency)
+    return opg(outer) if cov_type == "opg" else robust(hessian(), outer)

@@ -139,6 +139,10 @@ class Evaluation:
         Posterior probability of each class.
     mass : ndarray, shape (K,)
         Posterior weight of each class.
+    outer : ndarray, shape (D, D), or None
+        Sum over individuals of the products of their scores of the log-likelihood, each counted
+        once for every individual like it and times its sampling weight squared; None with one
+        class, whose Hessian needs no scores.
     """
 
     value: float
@@ -148,6 +152,11 @@ class Evaluation:
     complete_information: np.ndarray
     posterior: np.ndarray
     mass: np.ndarray
+    outer: np.ndarray | None = None
+
+    def product(self, vectors: np.ndarray) -> np.ndarray:
+        """Hessian times vectors (D, ...)."""
+        return self.hessian @ vectors
 
     def under(self, constraints: Constraints) -> Evaluation:
         """Give the derivatives by the free parameters."""
@@ -158,6 +167,7 @@ class Evaluation:
             score=constraints.gradient(self.score),
             hessian=constraints.quadratic(self.hessian),
             complete_information=constraints.quadratic(self.complete_information),
+            outer=None if self.outer is None else constraints.quadratic(self.outer),
         )
 
 
@@ -365,12 +375,18 @@ class MixtureLikelihood:
 
         def collect(score: np.ndarray, individuals: slice) -> Sums:
             weight, z = self.weight[individuals], self.membership.z[individuals]
-            return (_score_covariance(score, posterior[:, individuals], weight, z),)
+            own = posterior[:, individuals]
+            missing = _score_covariance(score, own, weight, z)
+            # of an individual like others the weight counts once, and sampling weights twice
+            root = np.sqrt(weight * self.data.weights[individuals])
+            observed = root * _observed_scores(score, own, log_prior_of(individuals), z)
+            return missing, observed @ observed.T
 
         # with one class nothing is missing, and the scores do not matter
         sweep = self.table.sweep(beta, weigh, collect=collect if n_classes > 1 else None)
         mass = posterior @ self.weight
         llf, *gate = sweep.sums
+        outer = gate.pop() if n_classes > 1 else None
         missing = gate.pop()[np.ix_(*2 * [self._complete_places()])] if n_classes > 1 else 0.0
         gate_score, gate_information = gate or self._gate_of_shares(gamma[None], mass[None])
         complete = np.zeros(2 * [len(params)])
@@ -387,6 +403,7 @@ class MixtureLikelihood:
             complete_information=complete,
             posterior=posterior,
             mass=mass,
+            outer=outer,
         )
 
     def _gate_sums(self, posterior: np.ndarray, log_prior: np.ndarray, individuals: slice) -> Sums:
@@ -460,15 +477,11 @@ class MixtureLikelihood:
 
     def score_blocks(self, parameters: Parameters) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield some individuals and their scores (n, D), as in `individual_scores`."""
-        beta, gamma = parameters.beta, parameters.gamma
-        z, log_prior_of = self.membership.z, self._log_prior(gamma)
-        for individuals, log_f, score in self.table.scores(beta):
+        z, log_prior_of = self.membership.z, self._log_prior(parameters.gamma)
+        for individuals, log_f, score in self.table.scores(parameters.beta):
             log_prior = log_prior_of(individuals)
             posterior = _posterior(log_f, log_prior)[1]
-            surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
-            gate = (surprise[..., None] * z[individuals]).swapaxes(0, 1)
-            tastes = (score * posterior[:, None]).reshape(beta.size, -1).T
-            yield individuals, np.hstack([tastes, gate.reshape(len(gate), gamma.size)])
+            yield individuals, _observed_scores(score, posterior, log_prior, z[individuals]).T
 
 
 def parameter_names(
@@ -501,6 +514,25 @@ def _posterior(log_f: np.ndarray, log_prior: np.ndarray) -> tuple[np.ndarray, np
     total = posterior.sum(axis=-2, keepdims=True)
     posterior /= total
     return (peak + np.log(total))[..., 0, :], posterior
+
+
+def _observed_scores(
+    score: np.ndarray, posterior: np.ndarray, log_prior: np.ndarray, z: np.ndarray
+) -> np.ndarray:
+    """Scores of individuals, given what they chose, (D, n).
+
+    Parameters
+    ----------
+    score : ndarray, shape (K, L, n)
+        Of the choices, under each class.
+    posterior : ndarray, shape (K, n)
+    log_prior : ndarray, shape (K, n) or (K, 1)
+    z : ndarray, shape (n, Q)
+    """
+    surprise = (posterior - np.exp(log_prior))[1:]  # (K − 1, n)
+    tastes, gate = score * posterior[:, None], surprise[:, None] * z.T
+    n = score.shape[-1]
+    return np.concatenate([tastes.reshape(-1, n), gate.reshape(len(gate) * z.shape[1], n)])
 
 
 def _score_covariance(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import scipy.special
 
 from mixlogit.newton import solve_scaled
 
@@ -64,7 +63,7 @@ class Shares:
 
     def log_prior(self, gamma: np.ndarray, individuals: slice) -> np.ndarray:
         """Log class shares, (..., K, 1)."""
-        return scipy.special.log_softmax(with_base(gamma), axis=-2)
+        return _log_softmax(with_base(gamma))
 
     def m_step(
         self, gamma: np.ndarray, gradient: np.ndarray, information: np.ndarray
@@ -101,7 +100,7 @@ class SoftmaxMembership:
 
     def log_prior(self, gamma: np.ndarray, individuals: slice) -> np.ndarray:
         """Log class probabilities of some individuals, (..., K, n)."""
-        return scipy.special.log_softmax(with_base(gamma) @ self.z[individuals].T, axis=-2)
+        return _log_softmax(with_base(gamma) @ self.z[individuals].T)
 
     def m_step(
         self, gamma: np.ndarray, gradient: np.ndarray, information: np.ndarray
@@ -124,6 +123,12 @@ def with_base(gamma: np.ndarray) -> np.ndarray:
     """Put the zero logits of class 1 in front: (..., K − 1, Q) -> (..., K, Q)."""
     base = np.zeros((*gamma.shape[:-2], 1, gamma.shape[-1]))
     return np.concatenate([base, gamma], axis=-2)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Log-probabilities of classes, (..., K, n)."""
+    logits = logits - logits.max(axis=-2, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=-2, keepdims=True))
 
 
 def for_design(z: np.ndarray, names: tuple[str, ...], total_weight: float) -> Membership:

@@ -34,7 +34,7 @@ _LARGEST_RADIUS = 1e6
 _GOOD_STEP, _POOR_STEP = 0.75, 0.1
 _LEAST_DIAGONAL = 1e-290  # denormal numbers below it have lost their digits
 _IDLE = 100.0  # times round-off: what a parameter is worth that has diverged
-_SMALLEST_DECREMENT = 1e-22  # twice the gain that a Newton step still promises
+_ENOUGH = 1e-22  # gain of a step, half its squared length in standard errors
 # Utilities a thousand times those of surveys leave 1e-9 of the information, round-off 1e-16.
 _IDENTIFIED = 1e-12  # smallest eigenvalue of complete information, relative to the largest
 _MOST_PRODUCTS = 1000  # of one step
@@ -53,6 +53,10 @@ class Evaluation(Protocol):
 
     @property
     def hessian(self) -> np.ndarray: ...
+
+    def product(self, vectors: np.ndarray) -> np.ndarray:
+        """Hessian times a vector, (D,)."""
+        ...
 
 
 class Quadratic(Protocol):
@@ -73,12 +77,14 @@ class Quadratic(Protocol):
         ...
 
 
-class _Valued(Protocol):
+class _Curved(Protocol):
     @property
     def value(self) -> float: ...
 
+    def product(self, vectors: np.ndarray) -> np.ndarray: ...
 
-_E = TypeVar("_E", bound=_Valued)
+
+_E = TypeVar("_E", bound=_Curved)
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ def maximise(
     here: _E | None = None,
     maxiter: int = 100,
     radius: float = _FIRST_RADIUS,
+    enough: float = _ENOUGH,
     subproblem: Subproblem[Any] | None = None,
     callback: Callable[[int, _E, np.ndarray], None] | None = None,
 ) -> Ascent[_E]:
@@ -152,6 +159,8 @@ def maximise(
         Largest number of accepted steps.
     radius : float
         Of the first trust region, in units of the curvature.
+    enough : float
+        No step is taken that promises no more than this.
     subproblem : callable, optional
         How the quadratic model is maximised: `trust_region_step` if None, which needs the
         Hessian, or `conjugate_gradients`.
@@ -172,16 +181,16 @@ def maximise(
         move = move or best_move(x, here, radius, noise)
         ahead = None
         step, promised, is_newton = move.step, move.promised, move.is_newton
-        if not promised > _SMALLEST_DECREMENT or (promised <= noise and not is_newton):
+        if not promised > enough or (promised <= noise and not is_newton):
             return Ascent(x, here, n_iter, "stationary")
         if n_iter >= maxiter:
             return Ascent(x, here, n_iter, "maxiter")
         there = function(x + step)
         gain = there.value - here.value
         # a gain below round-off cannot be seen, but a Newton step is known to be good while what
-        # the next one promises shrinks
+        # the next one promises shrinks, and the curvature, which promised it, does not
         is_blind = is_newton and abs(gain) <= noise
-        if is_blind and not gain > noise:
+        if is_blind and -float(step @ there.product(step)) >= promised:
             ahead = best_move(x + step, there, np.inf, noise)
         if not gain > noise and not (ahead is not None and ahead.promised < promised):
             ahead = None
@@ -261,9 +270,11 @@ def trust_region_step(x: np.ndarray, at: Evaluation, radius: float, noise: float
     Move
     """
     step, promised, is_newton = _step(at.score, at.hessian, radius, noise)
-    if not is_newton:
+    if not is_newton or promised <= noise:
         idle = _is_idle(x, at, noise)
-        if not idle.all() and idle.any():
+        if idle.all() and abs(at.value) <= noise:
+            is_newton = False  # all is predicted perfectly, and round-off chose the step
+        elif idle.any() and not is_newton:
             step = np.zeros(len(x))
             step[~idle], promised, is_newton = _step(
                 at.score[~idle], at.hessian[np.ix_(~idle, ~idle)], radius, noise

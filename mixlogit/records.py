@@ -260,6 +260,8 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
     }
     if isinstance(at, Evaluation):
         arrays |= {"hessian": at.hessian, "complete_information": at.complete_information}
+        if at.outer is not None:
+            arrays["outer"] = at.outer
     if has_people:
         arrays["posterior"] = at.posterior
     if fit.moments is not None:
@@ -271,6 +273,7 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
         "value": number(at.value),
         "llf": number(at.llf),
         "has_hessian": isinstance(at, Evaluation),
+        "has_outer": isinstance(at, Evaluation) and at.outer is not None,
         "has_moments": fit.moments is not None,
         "certificate": {
             key: number(value) if isinstance(value, float) else value
@@ -316,9 +319,11 @@ def fit_of(file: Archive, record: Record, n_attributes: int, n_people: int | Non
     }
     at: Evaluation | Point = Point(**common)
     if record.flag("has_hessian"):
+        names = ["hessian", "complete_information"]
+        if record.has("has_outer") and record.flag("has_outer"):  # not in the first files
+            names.append("outer")
         square: dict[str, Any] = {
-            name: file.floats(name, (n_params, n_params), finite=False)
-            for name in ("hessian", "complete_information")
+            name: file.floats(name, (n_params, n_params), finite=False) for name in names
         }
         at = Evaluation(**common, **square)
     moments = None

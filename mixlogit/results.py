@@ -590,7 +590,11 @@ def _covariance_of(
         for individuals, block in likelihood.score_blocks(fit.parameters):
             yield individuals, constraints.gradient(block)[:, finite]
 
-    found = covariance(cov_type, hessian, scores, data.weights, data.entries.frequency, **keywords)
+    outer = fit.evaluation.outer if isinstance(fit.evaluation, Evaluation) else None
+    if outer is not None:
+        outer = constraints.quadratic(outer)[np.ix_(finite, finite)]
+    weights = data.weights, data.entries.frequency
+    found = covariance(cov_type, hessian, scores, *weights, outer, **keywords)
     shape = 2 * (constraints.n_free,)
     if cov_type == "none" or finite.all():
         reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none

@@ -257,6 +257,14 @@ def em_step(problem: Problem, beta: np.ndarray, gamma: np.ndarray) -> tuple[np.n
 # Inference
 
 
+def outer_products(problem: Problem, beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
+    """Sum over individuals of the products of their weighted scores (D, D)."""
+    total = np.zeros(2 * (beta.size + gamma.size,))
+    for person, row in zip(problem, individual_scores(problem, beta, gamma), strict=True):
+        total += person.frequency * np.outer(person.weight * row, person.weight * row)
+    return total
+
+
 def covariance(
     problem: Problem,
     beta: np.ndarray,
@@ -271,18 +279,16 @@ def covariance(
     bread = np.linalg.inv(-hessian(problem, beta, gamma))
     if kind == "nonrobust":
         return bread
-    scores = individual_scores(problem, beta, gamma)
     if kind == "cluster":
         if groups is None:
             raise ValueError("cluster needs groups")
         sums: dict[Hashable, np.ndarray] = {}
+        scores = individual_scores(problem, beta, gamma)
         for person, row, group in zip(problem, scores, groups, strict=True):
             sums[group] = sums.get(group, np.zeros(len(row))) + person.total_weight * row
         meat = sum(np.outer(total, total) for total in sums.values())
         return bread @ meat @ bread * len(sums) / (len(sums) - 1)
-    meat = np.zeros(bread.shape)
-    for person, row in zip(problem, scores, strict=True):
-        meat += person.frequency * np.outer(person.weight * row, person.weight * row)
+    meat = outer_products(problem, beta, gamma)
     if kind == "opg":
         return np.linalg.inv(meat)
     if kind == "robust":

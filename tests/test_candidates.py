@@ -84,10 +84,10 @@ def test_no_candidates_can_be_asked_for(kind):
 def test_the_pooled_logit_is_a_maximum(case):
     likelihood = case.model(3).likelihood()
     pooled = pooled_logit(likelihood)
-    score = oracle.score(case.problem, pooled[None], np.empty((0, case.n_covariates)))
-    # scores of single choices are of the size of an attribute
-    size = np.abs(np.concatenate([x.ravel() for p in case.problem for x, _ in p.choices])).max()
-    assert np.abs(score).max() < 1e-7 * size
+    at = pooled[None], np.empty((0, case.n_covariates))
+    score, information = oracle.score(case.problem, *at), -oracle.hessian(case.problem, *at)
+    # where starts begin: what is left to gain is the square of a ten-millionth standard error
+    assert score @ np.linalg.solve(information, score) < 2e-14
 
 
 def test_the_pooled_logit_is_found_once_for_a_table_and_a_penalty():

@@ -87,6 +87,26 @@ def test_two_classes_at_their_maximum_agree_with_the_loop(name, cov_type):
     assert_close(by_name(cov_type, given, **keywords), expected)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_evaluation_keeps_the_outer_product_of_the_scores(case, n_classes):
+    beta, gamma, flat = zoo.random_parameters(case, n_classes, 0)
+    expected = oracle.outer_products(case.problem, beta, gamma)
+    found = case.model(n_classes).likelihood().evaluate(flat).outer
+    size = np.sqrt(np.diag(expected))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * np.outer(size, size).max())
+
+
+def test_what_is_known_of_the_scores_is_not_found_again(case):
+    def never():
+        raise AssertionError
+
+    _, (hessian, scores, weights, frequency) = arrays(case)
+    outer = (scores.T * weights**2 * frequency) @ scores
+    for cov_type in ("opg", "robust"):
+        found = covariance(cov_type, lambda: hessian, never, weights, frequency, outer)
+        assert_close(found, by_name(cov_type, (hessian, scores, weights, frequency)), 1e-12)
+
+
 def test_one_coefficient_by_hand():
     hessian, scores = np.array([[-8.0]]), np.array([[1.0], [-2.0], [0.5]])
     weights, frequency = np.array([1.0, 0.5, 2.0]), np.array([3.0, 1.0, 2.0])

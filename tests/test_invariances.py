@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixlogit import MixedMultinomialLogit, simulate_choices
-from mixlogit.covariance import robust
+from mixlogit.covariance import outer_products
 
 FORMULA = "choice ~ x1 + x2"
 IDS = {"situation": "situation", "individual": "person", "alternative": "item"}
@@ -406,12 +406,12 @@ def test_counts_equal_expanded_draws(seed):
     drawn = np.flatnonzero(table["n"])
     by_item = pd.DataFrame(counted.posterior(params), index=drawn)
     np.testing.assert_allclose(single.posterior(params), by_item.loc[draws], rtol=0, atol=1e-12)
-    # the filling of the sandwich, between bread that is the identity
+    # the filling of the sandwich
     meat = []
     for each in (counted, single):
         likelihood, data = each.likelihood(), each.choices
         scores = likelihood.individual_scores(likelihood.unpack(params))
-        meat.append(robust(-np.eye(5), scores, data.weights, data.entries.frequency))
+        meat.append(outer_products(scores, data.weights, data.entries.frequency))
     np.testing.assert_allclose(meat[0], meat[1], rtol=1e-10, atol=1e-9)
 
 

@@ -16,6 +16,9 @@ class Point:
     score: np.ndarray
     hessian: np.ndarray
 
+    def product(self, vectors):
+        return self.hessian @ vectors
+
 
 def quadratic(centre, curvature):
     def function(x):
@@ -226,6 +229,37 @@ def test_round_off_in_the_value_is_passed_blindly(seed):
     assert ascent.status == "stationary"
     # differences of values alone would stop at the root of 1e-9 times curvature, about 1e-3
     assert np.abs(ascent.evaluation.score).max() < 1e-9
+
+
+def test_gains_that_drown_are_not_followed_where_curvature_vanishes():
+    """Every step towards the end of exp(−a) is one, and leaves a third of the curvature."""
+
+    def function(x):
+        rest, b = np.exp(-x[0]), x[1]
+        score = np.array([rest, -b - 4 * b**3])
+        return Point(-1000 - rest - b**2 / 2 - b**4, score, -np.diag([rest, 1 + 12 * b**2]))
+
+    _, _, ascent = path(function, np.array([0.0, 1.0]))
+    assert ascent.status == "stationary"
+    drowned = -np.log(1000 * 1e-13)  # where the gain falls below the round-off of the value
+    assert drowned - 2 < ascent.x[0] < drowned + 2
+    assert abs(ascent.x[1]) < 1e-10
+
+
+def test_where_all_is_round_off_no_step_is_taken():
+    def function(x):  # what is left of a likelihood of one
+        return Point(0.0, -1e-19 * (x - 100), -1e-19 * np.eye(2))
+
+    ascent = maximise(function, np.array([40.0, 0.1]))
+    assert (ascent.status, ascent.n_iter) == ("stationary", 0)
+
+
+def test_no_step_is_taken_that_promises_less_than_enough():
+    _, values, exact = path(rosenbrock, [-1.2, 1.0])
+    _, some, ascent = path(rosenbrock, [-1.2, 1.0], enough=1e-3)
+    assert ascent.n_iter < exact.n_iter
+    np.testing.assert_array_equal(some, values[: len(some)])  # the same way, not as far
+    assert 1e-22 < -ascent.evaluation.value < 1e-3  # near the top the promise is all of it
 
 
 def test_maxiter_counts_accepted_steps():
