@@ -20,7 +20,13 @@ project = "mixlogit"
 author = copyright = "The mixlogit developers"
 version = release = mixlogit.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx-mathjax-offline",  # formulas without a network: MathJax is part of the site
+]
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "autolink"  # single backticks of docstrings
