@@ -126,6 +126,7 @@ def cross_validate(
     n_classes : iterable of int
         Numbers of classes, in any order.
     n_folds : int
+        How many, two at least.
     rng : int, Generator or None
         Seed of the folds, and then of the starts.
     disp : bool, optional

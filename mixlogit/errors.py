@@ -93,7 +93,7 @@ class InterruptWarning(ConvergenceWarning):
 
 
 class DataWarning(MixlogitWarning):
-    """The table was accepted, but part of it carries no information or was dropped on request."""
+    """Situations of the table were dropped on request."""
 
 
 class OneChoiceWarning(MixlogitWarning):

@@ -119,14 +119,15 @@ def estimate(
         A single start; None searches.
     candidates : Parameters or None
         A stack of further starts that join the search.
-    init, n_starts, rng
+    init, n_starts
         As in `mixlogit.starts.search`.
     method : {"em-newton", "em", "newton"}
     maxiter : int
         Bound on EM iterations of each finalist, and on Newton steps.
     tol : float
-        EM alone stops when Aitken's extrapolation promises less than this.
-    callback : callable, optional
+        EM alone stops when extrapolation promises less than this.
+    rng : numpy.random.Generator
+    callback : callable or None
         Called with a `State` on every iteration.
     keeps_best : bool
         Whether an interruption from the keyboard ends the estimation at the best mixture so far;

@@ -225,10 +225,12 @@ class ChoiceFormula:
 
         Parameters
         ----------
-        formula, columns, membership, choices, missing, env, dtype
+        formula
             As in `learn`.
         chunks
             As in ``mixlogit.chunks.Chunks.of``.
+        columns, membership, choices, missing, env, dtype
+            As in `learn`.
         folder : path or None
             As in ``mixlogit.chunks.RowFile``.
 

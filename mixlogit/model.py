@@ -114,10 +114,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         The rows do not describe choices; the message says where and what to do.
     IdentificationError
         An attribute is constant within every situation, or columns are collinear.
+    ArgumentError
+        There are more classes than individuals; a constraint or a sign cannot be read or
+        contradicts another; or another argument is outside what is accepted.
 
     See Also
     --------
-    MixedMultinomialLogit.from_formula, MixedMultinomialLogit.from_table
+    MixedMultinomialLogit.from_formula, MixedMultinomialLogit.from_table,
+    MixedMultinomialLogit.from_chunks
 
     References
     ----------
@@ -224,6 +228,13 @@ class MixedMultinomialLogit(LikelihoodModel):
             The rows do not describe choices; the message says where and what to do.
         IdentificationError
             An attribute is constant within every situation, or columns are collinear.
+        ArgumentError
+            As for the class.
+
+        Warns
+        -----
+        DataWarning
+            Situations were dropped, with ``missing="drop"``.
         """
         frame = as_frame(data)
         learned, choice_data = ChoiceFormula.learn(
@@ -378,6 +389,18 @@ class MixedMultinomialLogit(LikelihoodModel):
         Returns
         -------
         MixedMultinomialLogit
+
+        Raises
+        ------
+        ColumnError, FormulaError
+            A column or a term of a formula is wrong.
+        DataError
+            The tables do not describe choices: ids of alternatives repeat, an alternative that was
+            chosen is not in the table, a count is no count, or somebody has no choice.
+        IdentificationError
+            An attribute does not vary over the table, or columns are collinear.
+        ArgumentError
+            As for the class.
         """
         frame = as_frame(table, "table")
         learned, choice_data = ChoiceFormula.learn_table(
@@ -570,31 +593,99 @@ class MixedMultinomialLogit(LikelihoodModel):
         return flat
 
     def loglike(self, params: Any) -> float:
-        """Log-likelihood at parameters (D,)."""
+        """Log-likelihood at parameters, with sampling weights and frequencies.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            In the order of `param_names`.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ArgumentError
+            There are not D numbers, one is not finite, or a Series has them in another order.
+        """
         likelihood = self.likelihood()
         log_f = likelihood.posterior(likelihood.unpack(self._params(params)))[0]
         return float(likelihood.weight @ log_f)
 
     def score(self, params: Any) -> np.ndarray:
-        """Gradient of the log-likelihood, (D,)."""
+        """Gradient of the log-likelihood.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            As for `loglike`.
+
+        Returns
+        -------
+        ndarray, shape (D,)
+            By all parameters, whatever the constraints.
+        """
         return self.likelihood().evaluate(self._params(params)).score
 
     def score_obs(self, params: Any) -> np.ndarray:
-        """Gradient of each distinct individual's weighted log-likelihood, (N, D)."""
+        """Gradient of the weighted log-likelihood of each distinct individual.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            As for `loglike`.
+
+        Returns
+        -------
+        ndarray, shape (N, D)
+            Their sum is `score`. Where individuals stand for several, as with counts, a row is
+            the gradient of all of them together.
+        """
         likelihood = self.likelihood()
         scores = likelihood.individual_scores(likelihood.unpack(self._params(params)))
         return scores * likelihood.weight[:, None]
 
     def hessian(self, params: Any) -> np.ndarray:
-        """Matrix of second derivatives of the log-likelihood, (D, D)."""
+        """Matrix of second derivatives of the log-likelihood.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            As for `loglike`.
+
+        Returns
+        -------
+        ndarray, shape (D, D)
+        """
         return self.likelihood().evaluate(self._params(params)).hessian
 
     def information(self, params: Any) -> np.ndarray:
-        """Observed information, minus the Hessian, (D, D)."""
+        """Observed information, minus the Hessian.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            As for `loglike`.
+
+        Returns
+        -------
+        ndarray, shape (D, D)
+        """
         return -self.hessian(params)
 
     def posterior(self, params: Any) -> np.ndarray:
-        """Class probabilities of each distinct individual given its choices, (N, K)."""
+        """Class probabilities of each distinct individual given its choices.
+
+        Parameters
+        ----------
+        params : array_like, shape (D,)
+            As for `loglike`.
+
+        Returns
+        -------
+        ndarray, shape (N, K)
+        """
         likelihood = self.likelihood()
         return likelihood.posterior(likelihood.unpack(self._params(params)))[1]
 
@@ -676,6 +767,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         Returns
         -------
         MixedMultinomialLogitResults
+
+        Raises
+        ------
+        ArgumentError
+            An argument is outside what is accepted, a start has another length or does not meet
+            the constraints, or ``init="moments"`` where the data do not allow it.
+        NotMonotoneError
+            The log-likelihood fell during EM, which no data should cause.
 
         Warns
         -----
@@ -785,6 +884,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         Returns
         -------
         LatentMoments
+
+        Raises
+        ------
+        ArgumentError
+            ``base`` has another length.
+
+        Warns
+        -----
+        OneChoiceWarning
+            Individuals choose once, from choice sets of their own.
         """
         likelihood = self.likelihood()
         around = pooled_logit(likelihood) if base is None else as_floats("base", base)
@@ -811,6 +920,11 @@ class MixedMultinomialLogit(LikelihoodModel):
         Returns
         -------
         ChoiceSets
+
+        Raises
+        ------
+        ArgumentError
+            Ids come without new arrays, or with a table, which brings its own.
         """
         if data is None:
             if ids:
@@ -841,6 +955,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         In the fitted data a situation counts as the choices made there, each times the weight of
         the individual who made it. Among new choice sets each counts as the table's columns of
         weights say: once where there are none, or where they are not to be read.
+
+        Parameters
+        ----------
+        sets : ChoiceSets
+        weighted : bool
+            Whether columns of weights of new choice sets are read.
+
+        Returns
+        -------
+        Market
         """
         begin, alternative = sets.arrangement.situation_start, sets.arrangement.alternative_codes
         data = self.choices

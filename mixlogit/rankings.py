@@ -51,9 +51,10 @@ def explode_ranks(
         Ranks within situations: 1 for the best, 2 for the second, and so on, without ties or
         gaps. Alternatives that were not ranked have a missing value, and come after all that were,
         in an order that is not known: they are available in every choice and never chosen.
-    situation, individual, alternative : column name, optional
-        Columns of ids; the situation is required. A situation id may be used again by another
-        individual. Alternatives are used to find duplicates and in messages.
+    situation : column name
+        Ids of situations. An id may be used again by another individual.
+    individual, alternative : column name, optional
+        Columns of ids. Alternatives are used to find duplicates and in messages.
     depth : int, optional
         Use the ranks 1 to ``depth`` only; all if None. Lower ranks are thought to be less
         reliable (Chapman and Staelin 1982).

@@ -120,8 +120,8 @@ class MixedMultinomialLogitResults(
         gave up behind a better one; ``is_best``, whether it leads to the best optimum.
     moment_params : Series or None
         The estimate by the method of moments, before any EM, with the names of ``params``; can be
-        passed as ``start_params``. None where the search made none: with two choices or fewer
-        by most individuals, more classes than attributes and one, or ``start_params``.
+        passed as ``start_params``. None where the search made none: with ``start_params``, another
+        ``init``, or where no solver applies, as with two choices or fewer by most individuals.
     converged : bool
         Whether the estimates are a certified maximum; `certificate` says what else.
     mle_retvals, mle_settings : dict
@@ -298,11 +298,12 @@ class MixedMultinomialLogitResults(
 
         Parameters
         ----------
-        r_matrix, other : array_like, shape (M, D), optional
-            Combinations: their covariance is r_matrix cov other', with r_matrix in place of
-            other if that is None.
-        column, scale, cov_p
+        r_matrix : array_like, shape (M, D), optional
+            Combinations; the parameters themselves if None.
+        column, scale, cov_p : optional
             As in statsmodels.
+        other : array_like, shape (M, D), optional
+            The covariance is r_matrix cov other', with r_matrix in place of other if that is None.
 
         Returns
         -------
@@ -377,7 +378,7 @@ class MixedMultinomialLogitResults(
             Whether the data that the model was fitted to go with the results: attributes, choices,
             weights, and the ids of individuals, situations and alternatives. With them everything
             works as before, new fits too, and the file is about as large as the table of
-            attributes. Without them the file has a few kilobytes and says nothing about single
+            attributes. Without them the file has some kilobytes and says nothing about single
             individuals, their posterior probabilities and ids included. What is left then is
             what summaries, tests, class shares and willingness to pay need, and predictions for
             new data, which are passed as ``data``; the rest raises `NoDataError`. In both cases

@@ -243,7 +243,7 @@ class TasteResults:
         attribute : str, or sequence of str, optional
             Attributes, by their names in `class_params`; all but ``cost`` if None.
         cost : str
-            Attribute that holds the cost.
+            Attribute that holds the cost; it has to be named.
         method : {"delta", "krinsky-robb", "fieller"}
             "delta": linearised, limits symmetric around the estimate. "krinsky-robb": limits are
             percentiles of the ratio over draws from the normal distribution of the estimates.
@@ -317,7 +317,7 @@ class TasteResults:
         attribute : str, or sequence of str, optional
             As for `wtp`.
         cost : str
-            Attribute that holds the cost.
+            Attribute that holds the cost; it has to be named.
 
         Returns
         -------
