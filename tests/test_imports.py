@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,12 @@ def test_public_names_come_when_they_are_asked_for(name):
     if isinstance(value, type | FunctionType):  # not the version, nor the module of surveys
         assert value.__name__ == name
         assert value is getattr(sys.modules[value.__module__], name)
+
+
+def test_the_page_on_extending_lists_every_module_in_this_order():
+    page = (Path(__file__).parents[1] / "docs" / "extending.md").read_text(encoding="utf-8")
+    table = page.partition("## The modules")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table, flags=re.M) == ORDER
 
 
 def test_names_that_do_not_exist_are_attribute_errors():
