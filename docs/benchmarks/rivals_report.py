@@ -387,7 +387,7 @@ def memory(rows: list[Row], plt: Any) -> Any:
     ax.yaxis.set_major_formatter("{x:g}")
     ax.set_ylim(100, 10000)
     ax.grid(axis="y", color="0.92", linewidth=0.6)
-    ax.legend(frameon=False, loc="upper left", fontsize=8)
+    fig.legend(frameon=False, loc="outside upper left", ncols=2, fontsize=8)  # no point is covered
     ax.set_xlabel("attributes as float64, MB")
     ax.set_ylabel("peak resident memory, MB")
     ax.spines[["top", "right"]].set_visible(False)
