@@ -154,6 +154,15 @@ def test_the_reference_has_every_public_name(electricity):
         assert public(value) | public(type(value)) <= marked | own
 
 
+def test_the_page_on_what_misbehaves_lists_every_error_and_warning_with_what_else_it_is():
+    text = text_of(DOCS / "misbehaves.md").partition("## All errors and warnings")[2]
+    listed = dict(re.findall(r"^\| `(\w+)` \| .* \| `(\w+)` \|$", text, flags=re.M))
+    kinds = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert set(listed) == {name for name in errors.__all__ if name in kinds}
+    for name, other in listed.items():
+        assert other in [parent.__name__ for parent in kinds[name].__mro__[1:]]
+
+
 def test_the_figure_of_the_readme_is_drawn_by_its_command(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["figures.py", "--folder", str(tmp_path)])
     runpy.run_path(str(DOCS / "figures.py"), run_name="__main__")
