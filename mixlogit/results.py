@@ -109,6 +109,7 @@ class MixedMultinomialLogitResults(
     nobs : int
         Individuals.
     n_situations, n_rows, n_choices : int
+        Situations, rows of the table that were used, and choices of all individuals together.
     df_model, df_resid : int
         Number of free parameters; individuals less these.
     at_bound, fixed : tuple of str
@@ -124,7 +125,12 @@ class MixedMultinomialLogitResults(
         ``init``, or where no solver applies, as with two choices or fewer by most individuals.
     converged : bool
         Whether the estimates are a certified maximum; `certificate` says what else.
-    mle_retvals, mle_settings : dict
+    mle_retvals : dict
+        How the fit went: ``converged``, ``status`` and ``message``, as in `certificate`;
+        ``em_iterations`` and ``newton_iterations`` of the winning start; ``n_candidates``, and
+        ``n_candidate_iterations`` of all of them together; ``score``, the gradient at the end.
+    mle_settings : dict
+        What `MixedMultinomialLogit.fit` was called with.
     """
 
     @share_cores
@@ -197,7 +203,7 @@ class MixedMultinomialLogitResults(
 
     @property
     def llf(self) -> float:
-        """Log-likelihood at the estimates."""
+        """Log-likelihood at the estimates, without the penalty if there is one."""
         return self._fit.evaluation.llf
 
     # -- fit -----------------------------------------------------------------------------------
