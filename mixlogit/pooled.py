@@ -17,7 +17,7 @@ from mixlogit.newton import Ascent, maximise
 __all__ = ["at_equal_probabilities", "information_of_one", "pooled_ascent", "pooled_logit"]
 
 _WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
-_ENOUGH = 1e-14  # a start, and a unit: to a millionth of a standard error
+_ENOUGH = 1e-14  # a start, and a unit: to a ten-millionth of a standard error
 
 _starts: WeakKeyDictionary[ChoiceTable, dict[float, Evaluation]] = WeakKeyDictionary()
 _ascents: WeakKeyDictionary[ChoiceTable, dict[float, Ascent[Evaluation]]] = WeakKeyDictionary()
