@@ -52,9 +52,7 @@ def information_inverse(information: np.ndarray) -> np.ndarray:
     nothing = np.full_like(information, np.nan)
     if not np.isfinite(information).all():
         return nothing
-    unit = diagonal_unit(information)
-    value, vector = np.linalg.eigh(information * np.outer(unit, unit))
-    round_off = len(value) * np.finfo(float).eps * np.abs(value).max(initial=0.0)
+    unit, value, vector, round_off = _spectrum(information)
     if (value < -round_off).any():
         return nothing
     is_null = value <= round_off
@@ -63,6 +61,13 @@ def information_inverse(information: np.ndarray) -> np.ndarray:
     is_unidentified = np.abs(null).max(axis=1, initial=0.0) > _LOADING
     inverse[is_unidentified] = inverse[:, is_unidentified] = np.nan
     return inverse
+
+
+def _spectrum(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Units that put ones on the diagonal, eigenvalues and vectors in them, and their round-off."""
+    unit = diagonal_unit(matrix)
+    value, vector = np.linalg.eigh(matrix * np.outer(unit, unit))
+    return unit, value, vector, len(value) * np.finfo(float).eps * np.abs(value).max(initial=0.0)
 
 
 def nonrobust(hessian: np.ndarray) -> np.ndarray:
@@ -84,7 +89,14 @@ def _sandwich(bread: np.ndarray, meat: np.ndarray) -> np.ndarray:
     """Bread times meat times bread, where the bread is not nan."""
     out = np.full_like(bread, np.nan)
     identified = np.ix_(*2 * (np.flatnonzero(np.isfinite(np.diag(bread))),))
-    out[identified] = bread[identified] @ meat[identified] @ bread[identified]
+    meat = meat[identified]
+    if np.isfinite(meat).all():
+        # a square, for the product of all three may have negative variances by round-off
+        unit, value, vector, round_off = _spectrum(meat)
+        is_some = value > round_off
+        root = vector[:, is_some] * np.sqrt(value[is_some]) / unit[:, None]
+        half = bread[identified] @ root
+        out[identified] = half @ half.T
     return out
 
 

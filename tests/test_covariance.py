@@ -9,7 +9,14 @@ import oracle
 import pytest
 import zoo
 
-from mixlogit.covariance import COV_TYPES, cluster, covariance, information_inverse, nonrobust
+from mixlogit.covariance import (
+    COV_TYPES,
+    cluster,
+    covariance,
+    information_inverse,
+    nonrobust,
+    robust,
+)
 from mixlogit.errors import ArgumentError
 from mixlogit.newton import maximise
 
@@ -105,6 +112,24 @@ def test_what_is_known_of_the_scores_is_not_found_again(case):
     for cov_type in ("opg", "robust"):
         found = covariance(cov_type, lambda: hessian, never, weights, frequency, outer)
         assert_close(found, by_name(cov_type, (hessian, scores, weights, frequency)), 1e-12)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_robust_variance_is_negative(seed):
+    """Scores that have nothing to say of a direction, of which the information has very little."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    information = (basis * np.array([1, 1, 1, 1e-9])) @ basis.T
+    along = rng.standard_normal((10, 3))
+    outer = (along @ basis[:, :3].T).T @ (along @ basis[:, :3].T)
+    exact = basis[:, :3] @ (along.T @ along) @ basis[:, :3].T
+    # the information has lost seven digits of its inverse in that direction
+    np.testing.assert_allclose(robust(-information, outer), exact, rtol=0, atol=1e-5)
+    assert (np.diag(robust(-information, outer)) > 0).all()
+
+
+def test_scores_that_overflow_have_no_robust_covariance():
+    assert np.isnan(robust(-np.eye(2), np.diag([1.0, np.inf]))).all()
 
 
 def test_one_coefficient_by_hand():
