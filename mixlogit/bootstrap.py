@@ -15,7 +15,7 @@ import pandas as pd
 
 from mixlogit.arguments import as_generator
 from mixlogit.attributes import same_rows
-from mixlogit.errors import ArgumentError, InterruptWarning, MixlogitWarning, plural
+from mixlogit.errors import ArgumentError, InterruptWarning, MixlogitWarning, plural, warn
 from mixlogit.growth import FELL, classes_in_words, fit_beyond, one_of_many, refuse_below
 from mixlogit.incumbent import keeps
 from mixlogit.model import MixedMultinomialLogit
@@ -209,7 +209,7 @@ def bootstrap_lr_test(
                 raise
     n_left_out = n_bootstrap - len(parts)
     if n_left_out:
-        warnings.warn(_interrupted(n_left_out), InterruptWarning, stacklevel=2)
+        warn(_interrupted(n_left_out), InterruptWarning)
     draws, is_negative, is_converged = np.array(parts, dtype=float).T
     statistic = 2 * (again.llf - smaller.llf)
     return BootstrapTest(

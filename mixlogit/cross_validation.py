@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 
 from mixlogit.arguments import as_generator
 from mixlogit.choices import ChoiceData
-from mixlogit.errors import ArgumentError, IdentificationError, InterruptWarning, plural
+from mixlogit.errors import ArgumentError, IdentificationError, InterruptWarning, plural, warn
 from mixlogit.growth import (
     classes_in_words,
     each_warning_once,
@@ -184,7 +183,7 @@ def cross_validate(
     held = held[: len(parts)]
     n_left_out = n_folds - len(parts)
     if n_left_out:
-        warnings.warn(_interrupted(n_left_out), InterruptWarning, stacklevel=2)
+        warn(_interrupted(n_left_out), InterruptWarning)
     of_fold, person = np.nonzero(held)
     table, by_fold = _held_out(
         np.hstack([log_f for log_f, _ in parts]),

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -34,7 +37,10 @@ __all__ = [
     "shortened",
     "show",
     "verb",
+    "warn",
 ]
+
+_PACKAGE = f"{Path(__file__).parent}{os.sep}"
 
 
 class MixlogitError(Exception):
@@ -140,3 +146,21 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     """Suggest names close to one that is not known, as a sentence with a space in front."""
     close = close_matches(name, known)
     return f" Did you mean {' or '.join(map(show, close))}?" if close else ""
+
+
+def warn(message: str | Warning, category: type[Warning] | None = None) -> None:
+    """Warn of the line that called the package, however deep inside it the reason was found.
+
+    Parameters
+    ----------
+    message : str or Warning
+    category : type of Warning, optional
+        Of a string.
+    """
+    frame, depth, level = inspect.currentframe(), 1, 1
+    while frame is not None:
+        depth += 1
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            level = depth  # of the caller, should it be outside
+        frame = frame.f_back
+    warnings.warn(message, category, stacklevel=level)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,6 +49,7 @@ from mixlogit.errors import (
     plural,
     show,
     verb,
+    warn,
 )
 from mixlogit.replay import says_what_is_missing
 
@@ -172,7 +172,7 @@ class ChoiceFormula:
         used = (*columns_read(right, frame, env=env, role=_UTILITY), *covariates)
         kept = _kept_rows(frame, columns, chosen, choice, used if missing == "drop" else None)
         if kept.n_dropped:
-            warnings.warn(kept.notes[-1], DataWarning, stacklevel=3)  # where from_formula is called
+            warn(kept.notes[-1], DataWarning)
         rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
         utility = _learn_utility(formula, right, lambda: iter([(frame, rows)]), env)
         arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
@@ -313,7 +313,7 @@ class ChoiceFormula:
                 gate, z = _learn_membership(gate_formula, pd.concat(people_frames), env)
                 z = z[_People.of(arrangement, entries).of_entry]
             if survey.n_dropped:  # told where from_chunks is called
-                warnings.warn(survey.notes[-1], DataWarning, stacklevel=3)
+                warn(survey.notes[-1], DataWarning)
             data = ChoiceData(
                 exog=file.rows(),
                 exog_names=utility.names,

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mixlogit.errors import ArgumentError, ConvergenceWarning, verb
+from mixlogit.errors import ArgumentError, ConvergenceWarning, verb, warn
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.membership import with_base
 from mixlogit.model import MixedMultinomialLogit
@@ -146,7 +146,7 @@ def each_warning_once() -> Iterator[None]:
         key = (one.category, str(one.message))
         if not issubclass(one.category, ConvergenceWarning) and key not in told:
             told.add(key)
-            warnings.warn(one.message, stacklevel=4)
+            warn(one.message)
 
 
 def _value(results: Any) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,7 +19,7 @@ from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
 from mixlogit.covariance import check_covariance
 from mixlogit.demand import Market, Visits
-from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning, verb
+from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning, verb, warn
 from mixlogit.estimation import State, estimate
 from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.incumbent import keeps
@@ -830,7 +829,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         status = fit.certificate.status
         if not fit.certificate.converged and not method == status == "em":
             category = InterruptWarning if status == "interrupted" else ConvergenceWarning
-            warnings.warn(fit.certificate.message, category, stacklevel=2)
+            warn(fit.certificate.message, category)
         return ResultsWrapper(MixedMultinomialLogitResults(self, fit, cov_type, cov_kwds, settings))
 
     def _start(self, start_params: Any, likelihood: MixtureLikelihood) -> Parameters | None:

@@ -10,7 +10,6 @@ which carry no noise term; else from Hermite polynomials, which take out the noi
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from mixlogit.errors import ArgumentError, OneChoiceWarning, plural
+from mixlogit.errors import ArgumentError, OneChoiceWarning, plural, warn
 from mixlogit.logit import ChoiceTable
 
 __all__ = [
@@ -550,7 +549,7 @@ def latent_moments(table: ChoiceTable, weight: np.ndarray, base: np.ndarray) -> 
         return CrossOccasionMoments(table, weight, base)
     if data.n_situations > 1:
         once = int((data.choices_per_individual == 1) @ data.entries.frequency)
-        warnings.warn(
+        warn(
             f"{plural(once, 'individual')} of {data.n_individuals:,} chose only once, each from "
             "a choice set of its own. Mixtures of classes are then weakly identified: quite "
             "different tastes and shares can give nearly the same choice probabilities (Grün & "
@@ -558,6 +557,5 @@ def latent_moments(table: ChoiceTable, weight: np.ndarray, base: np.ndarray) -> 
             "people; if it does not, prefer few classes, compare the best starts in "
             "result.starts, and rely on predicted shares more than on the tastes of a class.",
             OneChoiceWarning,
-            stacklevel=2,
         )
     return HermiteMoments(table, weight, base)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ import pandas as pd
 
 from mixlogit import plotting
 from mixlogit.bootstrap import BootstrapTest, bootstrap_lr_test
-from mixlogit.errors import ArgumentError, InterruptWarning, did_you_mean, verb
+from mixlogit.errors import ArgumentError, InterruptWarning, did_you_mean, verb, warn
 from mixlogit.growth import (
     classes_in_words,
     each_warning_once,
@@ -304,7 +303,7 @@ def select_classes(
                 raise
     left_out = tuple(n for n in numbers if n not in fits)
     if left_out:
-        warnings.warn(_interrupted(left_out), InterruptWarning, stacklevel=2)
+        warn(_interrupted(left_out), InterruptWarning)
     return ClassSelection(fits, left_out)
 
 
