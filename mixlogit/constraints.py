@@ -20,7 +20,7 @@ from mixlogit.arguments import is_iterable
 from mixlogit.errors import ArgumentError, did_you_mean, listed, show
 from mixlogit.newton import diagonal_unit, solve_scaled
 
-__all__ = ["Constraints", "Restrictions"]
+__all__ = ["Constraints", "Restrictions", "read_equations"]
 
 _ROUND_OFF = 1e-10  # of a coefficient in elimination, relative to the largest of its row
 _RIDGE = 1e-10  # of the scaled information, in steps that meet a bound
@@ -338,29 +338,58 @@ def _common_rows(
             yield row, 0.0, "common"
 
 
+def read_equations(
+    given: Any, names: Sequence[str], what: str, wanted: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read linear equations in parameters.
+
+    Parameters
+    ----------
+    given : str, sequence of str, mapping, array_like, or tuple
+        Whatever patsy takes: equations in the names, values by name, coefficients, or a pair of
+        coefficients and constants.
+    names : sequence of str, length D
+        Of the parameters.
+    what, wanted : str
+        What is read, and what should have been passed, for messages.
+
+    Returns
+    -------
+    coefficients : ndarray, shape (M, D)
+    constants : ndarray, shape (M,)
+
+    Raises
+    ------
+    ArgumentError
+        They cannot be read.
+    """
+    try:
+        with np.errstate(all="ignore"):  # what is divided by zero is no number
+            parsed = patsy.DesignInfo(list(names)).linear_constraint(given)
+        if not (np.isfinite(parsed.coefs).all() and np.isfinite(parsed.constants).all()):
+            raise ValueError("a number in it is not finite")
+    except Exception as error:  # patsy's own are of several kinds
+        words = re.findall(r"class\d+\.[^\s=+*/-]+", given) if isinstance(given, str) else []
+        unknown = [word for word in words if word not in names]
+        hint = did_you_mean(unknown[0], names) if unknown else ""
+        reason = f"{show(unknown[0])} is no parameter" if unknown else f"{error}".partition("\n")[0]
+        raise ArgumentError(
+            f"{what} cannot be read: {reason}.{hint} Write {wanted} in the names of parameters, "
+            f"such as '{names[0]} = 0'; they are {listed(names)}."
+        ) from error
+    return parsed.coefs, parsed.constants[:, 0]
+
+
 def _linear_rows(
     linear: Sequence[str], names: Sequence[str]
 ) -> list[tuple[np.ndarray, float, str]]:
     """Equations in names of parameters: coefficients (D,), constant and text of each."""
     rows = []
     for text in linear:
-        try:
-            with np.errstate(all="ignore"):  # what is divided by zero is no number
-                parsed = patsy.DesignInfo(list(names)).linear_constraint(text)
-            if not (np.isfinite(parsed.coefs).all() and np.isfinite(parsed.constants).all()):
-                raise ValueError("it has a number that is not finite")
-        except Exception as error:  # patsy's own are of several kinds
-            words = re.findall(r"class\d+\.[^\s=+*/-]+", text)
-            unknown = [word for word in words if word not in names]
-            hint = did_you_mean(unknown[0], names) if unknown else ""
-            reason = (
-                f"{show(unknown[0])} is no parameter" if unknown else f"{error}".partition("\n")[0]
-            )
-            raise ArgumentError(
-                f"The constraint {text!r} cannot be read: {reason}.{hint} Write an equation in "
-                f"the names of parameters, such as '{names[0]} = 0'; they are {listed(names)}."
-            ) from error
-        for row, constant in zip(parsed.coefs, parsed.constants[:, 0], strict=True):
+        coefficients, constants = read_equations(
+            text, names, f"The constraint {text!r}", "an equation"
+        )
+        for row, constant in zip(coefficients, constants, strict=True):
             rows.append((row, float(constant), repr(text)))
     return rows
 

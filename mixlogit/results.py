@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from statsmodels.base.model import LikelihoodModelResults, LikelihoodResultsWrapper
+from statsmodels.base.model import LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
-from statsmodels.tools.tools import nan_dot
 
 from mixlogit.archive import write_archive
 from mixlogit.certificate import Certificate
@@ -18,6 +17,7 @@ from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
 from mixlogit.forecasts import ForecastResults
+from mixlogit.inference import InferenceResults
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
 from mixlogit.pooled import pooled_ascent
@@ -44,6 +44,7 @@ _COVARIANCES = {
     "cluster": "Standard errors are clustered: a sandwich with clusters as the units.",
     "none": "Standard errors were not asked for; with_cov() gives them.",
 }
+_PARTS = ("r_matrix", "column")  # what cov_params takes for less than the whole
 
 
 class _Pickles:
@@ -60,7 +61,13 @@ class _Pickles:
         ----------
         fname : path or file
         remove_data : bool
-            As in statsmodels.
+            False. Data do not leave a pickle; ``to_file(path, include_data=False)`` writes a file
+            without them.
+
+        Raises
+        ------
+        ArgumentError
+            ``remove_data`` is true.
         """
         super().save(fname, remove_data)  # type: ignore[misc]
 
@@ -83,7 +90,7 @@ class _Pickles:
 
 
 class MixedMultinomialLogitResults(
-    _Pickles, TasteResults, ForecastResults, FigureResults, LikelihoodModelResults
+    _Pickles, TasteResults, ForecastResults, FigureResults, InferenceResults
 ):
     """Results of `MixedMultinomialLogit.fit`.
 
@@ -288,45 +295,6 @@ class MixedMultinomialLogitResults(
             Score norm, smallest eigenvalue of −H, EM rate, starts that agree, and a status.
         """
         return self._fit.certificate
-
-    def cov_params(
-        self,
-        r_matrix: Any = None,
-        column: Any = None,
-        scale: Any = None,
-        cov_p: Any = None,
-        other: Any = None,
-    ) -> np.ndarray:
-        """Covariance of the estimates, or of linear combinations of them.
-
-        As in statsmodels, but a combination is nan only where it depends on a parameter that has
-        no standard error.
-
-        Parameters
-        ----------
-        r_matrix : array_like, shape (M, D), optional
-            Combinations; the parameters themselves if None.
-        column, scale, cov_p : optional
-            As in statsmodels.
-        other : array_like, shape (M, D), optional
-            The covariance is r_matrix cov other', with r_matrix in place of other if that is None.
-
-        Returns
-        -------
-        ndarray, shape (D, D) or (M, M)
-        """
-        if r_matrix is None:
-            return LikelihoodModelResults.cov_params(self, None, column, scale, cov_p, other)
-        whole = self.cov_params_default if cov_p is None else np.asarray(cov_p)
-        rows = np.asarray(r_matrix, dtype=float)
-        columns = rows if other is None else np.asarray(other, dtype=float)
-        return nan_dot(rows, nan_dot(whole, columns.T))
-
-    @cached_property
-    def tvalues(self) -> np.ndarray:
-        """Estimates over their standard errors, (D,); nan for parameters that are fixed."""
-        bse = self.bse
-        return np.divide(self.params, bse, out=np.full(len(bse), np.nan), where=bse != 0)
 
     # -- inference -----------------------------------------------------------------------------
 
@@ -628,6 +596,17 @@ def _spread(least: float, most: float, mean: float) -> str:
 
 class ResultsWrapper(_Pickles, LikelihoodResultsWrapper):
     """Results with arrays labelled by the names of the parameters."""
+
+    _wrap_methods: ClassVar = {"conf_int": "columns"}
+    use_t = InferenceResults.use_t
+
+    @wraps(InferenceResults.cov_params)
+    def cov_params(self, *arguments: Any, **keywords: Any) -> Any:
+        found = self._results.cov_params(*arguments, **keywords)
+        if any(value is not None for value in (*arguments[:2], *map(keywords.get, _PARTS))):
+            return found  # of combinations, or of some of the parameters
+        names = self._results.model.param_names
+        return pd.DataFrame(found, index=names, columns=names)
 
     def __str__(self) -> str:
         return str(self.summary())

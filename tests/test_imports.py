@@ -65,6 +65,7 @@ ORDER = [
     "tastes",
     "forecasts",
     "figures",
+    "inference",
     "nested",
     "results",
     "model",
