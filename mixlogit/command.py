@@ -25,6 +25,7 @@ from mixlogit.errors import ArgumentError, DataError, MixlogitError, MixlogitWar
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.selection import select_classes
 from mixlogit.summary import Summary
+from mixlogit.terms import formula_record
 
 __all__ = ["run"]
 
@@ -52,7 +53,7 @@ log, exp and sqrt."""
 _FIT_EXAMPLE = """\
 example:
   mixlogit fit trips.csv "choice ~ time + log(cost) + C(mode, Treatment('car'))" \\
-      --situation trip --individual person --classes 3 --sign time=- --save trips.pickle"""
+      --situation trip --individual person --classes 3 --sign time=- --save trips.npz"""
 _SELECT_EXAMPLE = """\
 example:
   mixlogit select trips.csv "choice ~ time + cost" --situation trip --individual person \\
@@ -140,7 +141,7 @@ _COMMANDS = {None: _demonstrate, "fit": _fit, "select": _select}
 
 def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLogit:
     """Build the model. Formulas see what is named here, so little is."""
-    return MixedMultinomialLogit.from_formula(
+    model = MixedMultinomialLogit.from_formula(
         arguments.formula,
         _read_table(arguments.data),
         n_classes,
@@ -156,6 +157,9 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
         constraints=arguments.constraint,
         signs=dict(arguments.sign),
     )
+    if arguments.save is not None:
+        formula_record(model.spec, {})  # refuses what cannot be saved, before the fit
+    return model
 
 
 def _fit_keywords(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -239,7 +243,7 @@ def _write(arguments: argparse.Namespace, summary: Summary, result: Any) -> None
     for option, path in _outputs(arguments).items():
         try:
             if option == "save" and result is not None:
-                result.save(path)
+                result.to_file(path)
             elif option != "save":
                 path.write_text(_FORMS[option][1](summary).rstrip("\n") + "\n", encoding="utf-8")
         except OSError as error:
@@ -383,7 +387,10 @@ def _add_outputs(parser: argparse.ArgumentParser, what: str) -> None:
     group = parser.add_argument_group("output", "Files that exist are replaced.")
     for option, (form, _) in _FORMS.items():
         group.add_argument(f"--{option}", metavar="FILE", help=f"write the {what} as {form}")
-    group.add_argument("--save", metavar="FILE", help="write the results, for statsmodels' load")
+    group.add_argument(
+        "--save", metavar="FILE",
+        help="write the results and their data, for mixlogit.read_results in Python",
+    )  # fmt: skip
     group.add_argument("--quiet", action="store_true", help="no progress line on a terminal")
 
 

@@ -28,8 +28,8 @@ _LARGEST = 1 << 62  # whole number among constants
 _ADVICE = (
     "A file holds terms of columns, numbers, + - * / // % **, comparisons, & | ~, the functions "
     "C, I, Q, center, standardize, scale, bs, cr, cc, te, abs and round, and those of numpy that "
-    "work number by number, such as np.log. Add the term to the table as a column, or use save, "
-    "which writes a pickle."
+    "work number by number, such as np.log. Add the term to the table as a column, or use save in "
+    "Python, which writes a pickle."
 )
 
 

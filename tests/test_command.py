@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from simulated import TASTES, panel
-from statsmodels.iolib.smpickle import load_pickle
 
 import mixlogit
 from mixlogit import MixedMultinomialLogit, command
@@ -56,11 +55,11 @@ def saved(path, tmp_path):
     """Run ``fit`` with options, and load what it saves."""
 
     def run(*options: str, formula: str = FORMULA, classes: str = "2", data: str = path):
-        target = tmp_path / "fit.pickle"
+        target = tmp_path / "fit.npz"
         target.unlink(missing_ok=True)
         argv = ["fit", data, formula, *IDS, "--classes", classes, "--save", str(target), *options]
         assert main(argv) == 0
-        return load_pickle(target)
+        return mixlogit.read_results(target)
 
     return run
 
@@ -152,6 +151,17 @@ def test_without_ids_the_table_is_one_choice_set_of_counts(tmp_path, capsys):
 def test_formulas_may_call_functions_of_numpy(saved, function):
     plain, through = saved(), saved(formula=f"choice ~ {function}(x1_exp) + x2 + x3")
     assert through.llf == pytest.approx(plain.llf, rel=1e-12)
+
+
+def test_what_cannot_be_saved_is_refused_before_the_fit(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(MixedMultinomialLogit, "fit", None)
+    formula = "choice ~ x1.rank() + x2"
+    target = tmp_path / "fit.npz"
+    for name in ("fit", "select"):
+        argv = [name, path, formula, *IDS, "--classes", "2", "--save", str(target)]
+        assert main(argv) == 2
+        assert "error: The term x1.rank() of the utility formula" in capsys.readouterr().err
+    assert not target.exists()
 
 
 def test_missing_values_are_dropped_on_request_with_a_warning(frame, tmp_path, capsys):
@@ -399,14 +409,14 @@ def test_progress_is_for_terminals_unless_it_is_to_be_quiet(path, monkeypatch, o
 
 
 def test_select_compares_numbers_of_classes_and_shows_the_best(frame, path, tmp_path, capsys):
-    files = ["--save", str(tmp_path / "best.pickle"), "--csv", str(tmp_path / "table.csv")]
+    files = ["--save", str(tmp_path / "best.npz"), "--csv", str(tmp_path / "table.csv")]
     argv = ["select", path, FORMULA, *IDS, "--classes", "1-3", "--criterion", "caic", *files]
     assert main(argv) == 0
     out, err = capsys.readouterr()
     assert err == ""
     selection = mixlogit.selection.select_classes(in_python(frame), range(1, 4))
     assert out.startswith(selection.summary().as_text())
-    best = load_pickle(tmp_path / "best.pickle")
+    best = mixlogit.read_results(tmp_path / "best.npz")
     assert best.n_classes == selection.table["caic"].idxmin() == 2
     assert "The best number of classes by CAIC" in out
     assert f"{best.llf:.4f}" in out
@@ -415,7 +425,7 @@ def test_select_compares_numbers_of_classes_and_shows_the_best(frame, path, tmp_
 
 
 def test_select_without_a_certified_maximum_returns_1(separated, tmp_path, capsys):
-    target = tmp_path / "best.pickle"
+    target = tmp_path / "best.npz"
     assert main(["select", separated, FORMULA, *IDS, "--classes", "1", "--save", str(target)]) == 1
     out, err = capsys.readouterr()
     assert "Number of classes" in out
