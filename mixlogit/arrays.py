@@ -17,7 +17,7 @@ from mixlogit.columns import Columns, is_plain, native
 from mixlogit.errors import ArgumentError, plural
 from mixlogit.formula import ChoiceFormula
 
-__all__ = ["ArrayTable"]
+__all__ = ["ArrayTable", "covariate_table"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,21 @@ class ArrayTable:
             dtype=dtype,
             mapped=mapped,
         )
+
+
+def covariate_table(membership: Any) -> pd.DataFrame:
+    """Put membership covariates into a table, with the names that a model of arrays gives them.
+
+    Parameters
+    ----------
+    membership : array_like, shape (n,) or (n, Q − 1)
+
+    Raises
+    ------
+    ArgumentError
+        They are no columns of numbers.
+    """
+    return native(_matrix(membership, "membership", "z"))
 
 
 def _map_of(exog: Any) -> np.ndarray | None:

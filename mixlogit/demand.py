@@ -24,6 +24,7 @@ __all__ = [
     "Visits",
     "alternative_mass",
     "class_mass",
+    "class_probabilities",
     "history_log_likelihoods",
     "log_probabilities",
     "mean_log_sums",
@@ -178,9 +179,7 @@ class Market:
 
     def prior(self, parameters: Parameters) -> np.ndarray:
         """Class probabilities of each individual before it chooses, (N, K)."""
-        gate = for_design(self.z, self.covariates, 1.0)
-        prior = np.exp(gate.log_prior(parameters.gamma, slice(None))).T
-        return np.broadcast_to(prior, (len(self.z), parameters.n_classes))
+        return class_probabilities(self.z, self.covariates, parameters)
 
     def blocks(self, parameters: Parameters) -> Iterator[_Block]:
         """Pass over the situations once, a cache-sized number of rows at a time."""
@@ -206,6 +205,28 @@ class Market:
                 mass_slope=mass_slope,
                 alternative=None if self.alternative is None else self.alternative[rows],
             )
+
+
+def class_probabilities(
+    z: np.ndarray, covariates: tuple[str, ...], parameters: Parameters
+) -> np.ndarray:
+    """Class probabilities of individuals before they choose.
+
+    Parameters
+    ----------
+    z : ndarray, shape (N, Q)
+        Membership covariates.
+    covariates : tuple of str
+        Their names.
+    parameters : Parameters
+
+    Returns
+    -------
+    ndarray, shape (N, K)
+    """
+    gate = for_design(z, covariates, 1.0)
+    prior = np.exp(gate.log_prior(parameters.gamma, slice(None))).T
+    return np.broadcast_to(prior, (len(z), parameters.n_classes))
 
 
 def _class_mass(

@@ -11,6 +11,7 @@ import pandas as pd
 import scipy.special
 
 from mixlogit.arguments import is_iterable, is_number, require_one_of
+from mixlogit.arrays import covariate_table
 from mixlogit.attributes import blocks_of_rows
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
@@ -19,6 +20,7 @@ from mixlogit.demand import (
     Slope,
     alternative_mass,
     class_mass,
+    class_probabilities,
     history_log_likelihoods,
     log_probabilities,
     mean_log_sums,
@@ -70,9 +72,50 @@ class ForecastResults:
         def _posterior(self) -> np.ndarray: ...
 
         @property
+        def _prior(self) -> np.ndarray: ...
+
+        @property
         def _class_names(self) -> list[str]: ...
 
         def cov_params(self, *arguments: Any, **keywords: Any) -> np.ndarray: ...
+
+    # -- classes -------------------------------------------------------------------------------
+
+    def membership_probabilities(self, data: Any = None) -> pd.DataFrame:
+        """Probability that each individual is of each class, before any of its choices.
+
+        A softmax of the membership logits; where there are no membership covariates, the class
+        shares for everybody. `posterior` has the probabilities given the choices.
+
+        Parameters
+        ----------
+        data : DataFrame or array_like, optional
+            New individuals, with the columns that the membership formula reads; nothing else is
+            needed. Rows with the same id, in the column of individuals that the model was built
+            with, or else of situations, are of one individual; in a table without this column each
+            row is one. For a model built from arrays: covariates of one individual per row,
+            (n, Q − 1). The fitted data if None.
+
+        Returns
+        -------
+        DataFrame
+            One row per individual, by its id or by the index of ``data``; columns "class1", ...
+            For the fitted data the rows are those of `posterior`.
+
+        Raises
+        ------
+        ColumnError
+            A column of the membership formula is not in the table.
+        DataError
+            A covariate varies within an individual, or is missing.
+        """
+        if data is None:
+            ids, prior = self.model.choices.entries.ids, self._prior
+        else:
+            frame = covariate_table(data) if self.model._is_from_arrays else as_frame(data)
+            ids, z = self.model.spec.people(frame)
+            prior = class_probabilities(z, self.model.choices.membership_names, self._parameters)
+        return pd.DataFrame(prior.copy(), index=ids, columns=self._class_names)
 
     # -- choices -------------------------------------------------------------------------------
 

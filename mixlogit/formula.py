@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -457,19 +457,50 @@ class ChoiceFormula:
             people = _People.of(arrangement, None)
             z = self.membership.matrix(people.frame(frame, self.membership.columns))
             z = z[people.of_situation]
-            bad = ~is_in_range(z)
-            if bad.any():
-                s, column = np.argwhere(bad)[0]
-                is_large = np.isfinite(z[s, column])
-                fault = f"larger than {LARGEST:g} in size" if is_large else "missing or not finite"
-                raise DataError(
-                    f"Membership covariate {self.membership.names[column]!r} is {fault} in "
-                    f"{plural(int(bad[:, column].sum()), 'situation')} of the new data; the first "
-                    f"is situation {arrangement.situation_label(s)}. Correct the column."
-                )
+            _refuse_out_of_range(
+                z,
+                self.membership.names,
+                "situation",
+                lambda s: f"situation {arrangement.situation_label(s)}",
+            )
         names = {"weights": columns.weights, "freq_weights": columns.freq_weights}
         weights = {role: frame[name] for role, name in names.items() if name is not None}
         return ChoiceSets(exog, arrangement, z, frame.index, weights)
+
+    def people(self, frame: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
+        """Read the membership covariates of a new table, which need not have choice sets.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Every column that the membership formula reads. Rows of an individual belong together,
+            or of a situation where the table has no individuals; without either, each row is
+            somebody.
+
+        Returns
+        -------
+        ids : Index, shape (N,)
+            Of the individuals, or of the rows.
+        z : ndarray, shape (N, Q)
+
+        Raises
+        ------
+        DataError
+            A covariate varies within an individual, or is missing or not finite.
+        """
+        known = self.columns.individual, self.columns.situation
+        column = next((name for name in known if name is not None and name in frame.columns), None)
+        person, ids = np.arange(len(frame)), frame.index
+        if column is not None:
+            require_column(frame, column, "id column ")
+            person, ids = codes_of(frame[column], column)
+        if self.membership is None:
+            return ids, np.ones((len(ids), 1))
+        self.membership.require_columns(frame)
+        own = _constant_rows(frame, self.membership.columns, person, ids)
+        z = self.membership.matrix(own)
+        _refuse_out_of_range(z, self.membership.names, "individual", lambda i: show(ids[i]))
+        return ids, z
 
     def read(self, frame: pd.DataFrame) -> tuple[ChoiceSets, Entries]:
         """Read the choice sets of a new table and what was chosen there.
@@ -543,6 +574,23 @@ class _People:
         """One row per person of columns that must not vary within persons."""
         person = np.repeat(self.of_situation, self.arrangement.sizes)
         return _constant_rows(frame, names, person, self.ids, what, self.arrangement.permutation)
+
+
+def _refuse_out_of_range(
+    z: np.ndarray, names: Sequence[str], unit: str, place: Callable[[int], str]
+) -> None:
+    """Raise for the first membership covariate of new data that is not finite, or too large."""
+    bad = ~is_in_range(z)
+    if bad.any():
+        i, column = np.argwhere(bad)[0]
+        fault = "missing or not finite"
+        if np.isfinite(z[i, column]):
+            fault = f"larger than {LARGEST:g} in size"
+        raise DataError(
+            f"Membership covariate {names[column]!r} is {fault} in "
+            f"{plural(int(bad[:, column].sum()), unit)} of the new data; the first is {place(i)}. "
+            "Correct the column."
+        )
 
 
 def _constant_rows(

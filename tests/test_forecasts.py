@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import zoo
-from oracle import difference_gradient, log_sum_exp, posterior_of
+from oracle import (
+    difference_gradient,
+    log_membership,
+    log_sum_exp,
+    posterior_of,
+    unflatten,
+)
 from scipy import stats
 
-from mixlogit import MixedMultinomialLogit, datasets, forecasts
-from mixlogit.errors import ArgumentError, ColumnError, DataError
+from mixlogit import MixedMultinomialLogit, datasets, forecasts, read_results
+from mixlogit.errors import (
+    ArgumentError,
+    ColumnError,
+    DataError,
+    MixlogitWarning,
+    NoDataError,
+)
 
 PANEL = {"situation": "situation", "individual": "person", "alternative": "alternative"}
 FORMULA = "choice ~ C(alternative) + I(travel_time / 100) + I(cost_paid / 100)"
@@ -796,3 +809,126 @@ def test_what_depends_on_a_parameter_without_error_has_none():
     table = result.market_shares()
     assert table["std err"].isna().all()
     assert table["share"].notna().all()
+
+
+# -- membership --------------------------------------------------------------------------------
+
+
+def softmax(result, z: np.ndarray) -> np.ndarray:
+    """Class probabilities (n, K) of people with these covariates (n, Q), by loops."""
+    gamma = np.asarray(result.params)[-(result.n_classes - 1) * z.shape[1] :]
+    gamma = gamma.reshape(-1, z.shape[1])
+    return np.exp([log_membership(one, gamma) for one in z])
+
+
+def z_of(frame: pd.DataFrame) -> np.ndarray:
+    """The covariates of the weighted fit."""
+    return np.column_stack([np.ones(len(frame)), frame["old"], frame["male"]])
+
+
+@pytest.mark.parametrize("name", ["membership", "balanced panel", "counts", "shared table"])
+@pytest.mark.parametrize("n_classes", [1, 3])
+def test_membership_probabilities_are_those_of_the_loops(name, n_classes):
+    case = zoo.case(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixlogitWarning)
+        result = case.model(n_classes).fit(n_starts=1, init="random", maxiter=3)
+    gamma = unflatten(np.asarray(result.params), n_classes, case.n_attributes)[1]
+    probabilities = result.membership_probabilities()
+    expected = np.exp([log_membership(person.z, gamma) for person in case.problem])
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-13)
+    assert probabilities.index.equals(result.posterior.index)
+    assert probabilities.columns.equals(result.posterior.columns)
+
+
+def test_mean_membership_probabilities_are_the_class_shares():
+    result = weighted_fit()
+    weight = survey().groupby("person")["w"].first()
+    mean = np.average(result.membership_probabilities(), axis=0, weights=weight)
+    np.testing.assert_allclose(mean, result.class_shares, rtol=1e-13)
+
+
+def test_new_people_need_covariates_and_nothing_else():
+    result = weighted_fit()
+    profiles = pd.DataFrame(
+        {"male": [0, 1, 0, 1], "old": [0.0, 0.0, 1.0, 1.0]}, index=["a", "b", "c", "d"]
+    )
+    found = result.membership_probabilities(profiles)
+    np.testing.assert_allclose(found, softmax(result, z_of(profiles)), rtol=1e-13)
+    assert list(found.index) == ["a", "b", "c", "d"]
+    # the same people in a long table, whose rows are in any order
+    long = profiles.loc[["d", "b", "d", "a", "c", "b"]].rename_axis("person").reset_index()
+    pd.testing.assert_frame_equal(
+        result.membership_probabilities(long), found, check_names=False, rtol=1e-13
+    )
+
+
+def test_membership_probabilities_of_the_fitted_table_are_those_of_the_fitted_people():
+    result = weighted_fit()
+    shuffled = survey().sample(frac=1, random_state=0)
+    pd.testing.assert_frame_equal(
+        result.membership_probabilities(shuffled), result.membership_probabilities(), rtol=1e-13
+    )
+
+
+def test_situations_are_people_where_there_are_no_individuals():
+    frame = survey().groupby("person").head(2)
+    ids = {"situation": "situation", "alternative": "alternative"}
+    frame = frame[frame.groupby("situation")["choice"].transform("sum") == 1]
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ I(travel_time / 100)", frame, 2, **ids, membership="old + male"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixlogitWarning)
+        result = model.fit(n_starts=1, init="random", maxiter=3)
+    found = result.membership_probabilities(frame)
+    first = frame.drop_duplicates("situation").sort_values("situation")
+    assert list(found.index) == list(first["situation"])
+    np.testing.assert_allclose(found, softmax(result, z_of(first)), rtol=1e-13)
+
+
+def test_models_from_arrays_take_covariates_of_new_people():
+    frame = survey()
+    model = MixedMultinomialLogit(
+        frame["choice"],
+        design(frame),
+        2,
+        situation=frame["situation"],
+        individual=frame["person"],
+        membership=frame[["old", "male"]].to_numpy(),
+    )
+    result = model.fit(n_starts=2)
+    z = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
+    found = result.membership_probabilities(z)
+    expected = softmax(result, np.column_stack([np.ones(3), z]))
+    np.testing.assert_allclose(found, expected, rtol=1e-13)
+    with pytest.raises(ColumnError, match="'z2'"):
+        result.membership_probabilities(z[:, :1])
+
+
+def test_membership_probabilities_of_new_people_do_not_need_the_fitted_ones(tmp_path):
+    weighted_fit().to_file(tmp_path / "fit.npz", include_data=False)
+    again = read_results(tmp_path / "fit.npz")
+    profiles = pd.DataFrame({"male": [0, 1], "old": [1.0, 1.0]})
+    pd.testing.assert_frame_equal(
+        again.membership_probabilities(profiles), weighted_fit().membership_probabilities(profiles)
+    )
+    with pytest.raises(NoDataError, match="Pass data="):
+        again.membership_probabilities()
+
+
+def test_membership_probabilities_refuse_covariates_that_are_not_there():
+    result = weighted_fit()
+    profiles = pd.DataFrame({"person": [7, 8, 8], "male": [0, 1, 1], "old": [1.0, 0.0, 0.0]})
+    with pytest.raises(ColumnError, match="'old', used in the membership formula, is not in"):
+        result.membership_probabilities(profiles.drop(columns="old"))
+    with pytest.raises(DataError, match="'old' varies within 1 of 2 individuals; the first is ind"):
+        result.membership_probabilities(profiles.assign(old=[1.0, 0.0, 1.0]))
+    with pytest.raises(
+        DataError, match="'old' is missing or not finite in 1 individual of the new data; the first"
+    ):
+        result.membership_probabilities(profiles.assign(old=[np.inf, 0.0, 0.0]))
+    with pytest.raises(DataError, match="1 value of the id column 'person' is missing"):
+        result.membership_probabilities(profiles.assign(person=[None, 8, 8]))
+    with pytest.raises(DataError, match="data must be a table"):
+        result.membership_probabilities("people.csv")

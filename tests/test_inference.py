@@ -60,6 +60,7 @@ PLAIN = {
     "individual_wtp": (TIME, COST),
     "logsum": (),
     "market_shares": (),
+    "membership_probabilities": (),
     "plot_coefficients": (),
     "plot_posterior": (),
     "plot_shares": (),
