@@ -20,8 +20,8 @@ import pandas as pd
 
 from mixlogit.arrangement import Arrangement, codes_of, small_int
 from mixlogit.attributes import FileRows
-from mixlogit.choices import Entries
 from mixlogit.columns import as_frame
+from mixlogit.entries import Entries
 from mixlogit.errors import ArgumentError, ColumnError, DataError, listed, plural, show, verb
 
 __all__ = ["Chunks", "RowFile", "explained", "joined_arrangement", "joined_entries"]

@@ -16,15 +16,7 @@ from patsy.eval import ast_names
 from mixlogit.arguments import require_one_of
 from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
 from mixlogit.attributes import RowTable, as_rows, stored_type
-from mixlogit.choices import (
-    LARGEST,
-    ChoiceData,
-    Entries,
-    is_in_range,
-    refuse_not_finite,
-    tally,
-    tally_table,
-)
+from mixlogit.choices import ChoiceData
 from mixlogit.chunks import Chunks, RowFile, explained, joined_arrangement, joined_entries
 from mixlogit.columns import (
     CHOICE_RULES,
@@ -38,6 +30,7 @@ from mixlogit.columns import (
     require_column,
 )
 from mixlogit.design import Design, Pieces, columns_read
+from mixlogit.entries import Entries, tally, tally_table
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
@@ -51,6 +44,7 @@ from mixlogit.errors import (
     verb,
     warn,
 )
+from mixlogit.identification import LARGEST, is_in_range, refuse_not_finite
 from mixlogit.replay import says_what_is_missing
 
 __all__ = ["ChoiceFormula", "ChoiceSets"]

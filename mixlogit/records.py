@@ -17,9 +17,10 @@ from mixlogit.archive import Archive, Arrays, Record, number
 from mixlogit.arrangement import Arrangement
 from mixlogit.attributes import as_rows
 from mixlogit.certificate import Certificate
-from mixlogit.choices import ChoiceData, Entries, Overview
+from mixlogit.choices import ChoiceData, Overview
 from mixlogit.constraints import Restrictions
 from mixlogit.curvature import Point
+from mixlogit.entries import Entries
 from mixlogit.errors import StorageError
 from mixlogit.estimation import METHODS, Fit
 from mixlogit.labels import index_of, index_record, value_of, value_record

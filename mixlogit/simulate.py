@@ -10,9 +10,10 @@ import pandas as pd
 
 from mixlogit.arguments import as_generator
 from mixlogit.arrangement import Arrangement, arrange
-from mixlogit.choices import ChoiceData, Entries
+from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame, require_column
 from mixlogit.demand import row_probabilities
+from mixlogit.entries import Entries
 from mixlogit.errors import ArgumentError, DataError, plural
 from mixlogit.likelihood import Parameters
 from mixlogit.membership import for_design

@@ -23,6 +23,8 @@ ORDER = [
     "labels",
     "arrangement",
     "columns",
+    "entries",
+    "identification",
     "choices",
     "withheld",
     "chunks",

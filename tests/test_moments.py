@@ -16,7 +16,7 @@ from scipy.stats import norm, qmc
 import mixlogit.blocks
 import mixlogit.moments
 from mixlogit import MixedMultinomialLogit
-from mixlogit.choices import tally
+from mixlogit.entries import tally
 from mixlogit.errors import ArgumentError, OneChoiceWarning
 from mixlogit.logit import ChoiceTable
 from mixlogit.moments import (

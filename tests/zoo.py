@@ -321,6 +321,24 @@ def case(name: str) -> Case:
     return {one.name: one for one in CASES}[name]
 
 
+def data_of(exog: Any, arrangement: Any = None, **changes: Any) -> Any:
+    """Choice data of these attributes; the first alternative of every situation is chosen."""
+    from mixlogit.arrangement import arrange
+    from mixlogit.choices import ChoiceData
+    from mixlogit.entries import tally
+
+    if arrangement is None:
+        arrangement = arrange(6, [101, 101, 102, 102, 103, 103], None, [*"ababab"])
+    exog = np.array(exog, dtype=float)
+    chosen = np.zeros(len(exog))
+    chosen[arrangement.situation_start[:-1]] = 1.0
+    entries = tally(arrangement, chosen)
+    n = len(entries.frequency)
+    values = {"weights": np.ones(n), "membership": np.ones((n, 1))} | changes
+    names = tuple(f"x{i + 1}" for i in range(exog.shape[1]))
+    return ChoiceData(exog, names, arrangement, entries, **values)
+
+
 def random_parameters(
     case: Case, n_classes: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
