@@ -9,13 +9,14 @@ import numpy as np
 import scipy.linalg
 
 from mixlogit.blocks import Sums
+from mixlogit.choices import ChoiceData
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import diagonal_unit, whitener
 from mixlogit.pooled import at_equal_probabilities
 
-__all__ = ["Certificate", "certify"]
+__all__ = ["Certificate", "certify", "identified_basis"]
 
 # Newton ends near 1e-15; a score of 1e-8 moves an estimate by 1e-8 sqrt(N) standard errors or so
 _SMALL_SCORE = 1e-8  # per individual, each attribute in units of its standard deviation
@@ -29,9 +30,17 @@ _LEAST_CLASS = 0.5  # individuals: a class with less has vanished
 # 1e-5 in surveys when EM stops at 1e-8, below 1e-6 when Newton ends; 3e-3 in a table with a
 # million choices, where coefficients of 1e5 multiply what is left of the information.
 _LEAST_SURPRISES = 1e-2
+# An attribute that differs in a hundredth of a choice, of all that a class makes, changes the
+# log-likelihood by hundredths, whatever its coefficient.
+_LEAST_MET = 1e-2
 # Merged classes are found to about the square root of round-off. Rates of EM of 1 − 1e-6 are slow
 # but real.
 _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the complete one
+# Where two classes merge, the log-likelihood falls with the fourth power of their distance. Where
+# its gains are round-off, 1e-13, its curvature is the square root of that, times twelve.
+_MERGING = 1e-5
+_PART = 1e-3  # of a direction, in units: what matters for an error
+_ROWS_PER_BLOCK = 8192
 _LEADING = 0.3  # loadings worth naming, relative to the largest
 _LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
 _LISTED = 6  # coefficients that a message names
@@ -64,6 +73,9 @@ class Certificate:
         Starts that were run to the end, and those within 0.01 of the best log-likelihood.
     diverging : tuple of str
         Names of coefficients that grow without bound, and so have no standard errors.
+    unmet : tuple of str
+        Names of coefficients of attributes that the choices of their class do not differ in; they
+        have no standard errors either.
     """
 
     status: str
@@ -76,6 +88,7 @@ class Certificate:
     n_finished: int
     n_agree: int
     diverging: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -113,12 +126,18 @@ def certify(
     pull = likelihood.constraints.inward(likelihood.constraints.gradient(at.score))
     names = [likelihood.param_names[j] for j in face.free]
     total = float(likelihood.weight.sum())
-    unit = _units(likelihood)
-    diverging = _diverging(likelihood, parameters, at, unit, face)
-    unit = face.reduced(unit)
+    unit = face.reduced(_units(likelihood))
+    unmet = _unmet(likelihood, at, face)
+    diverging = _diverging(likelihood, parameters, at, unit, unmet, face)
     at = at if isinstance(at, WideEvaluation) else at.under(face)
     scaled_score = np.abs(at.score) * unit / total
     found = at.spectrum() if isinstance(at, WideEvaluation) else _spectrum(at, unit)
+    least, direction = found.least, found.direction
+    if unmet.any():
+        if not isinstance(at, WideEvaluation):  # round-off has eigenvalues of either sign
+            least = _least_of(at, unit, ~unmet)
+        if not least < -_MERGING:
+            least, direction = 0.0, unmet.astype(float)
     status, message = _judge(
         likelihood,
         at,
@@ -126,11 +145,12 @@ def certify(
         is_small=bool(
             scaled_score.max(initial=0.0) < _SMALL_SCORE
             and pull[is_held].max(initial=0.0) < _SMALL_SCORE * total
-            and not found.decrement > _SMALL_GAIN * max(1.0, abs(at.value))
         ),
+        promises=bool(found.decrement > _SMALL_GAIN * max(1.0, abs(at.value))),
         diverging=diverging,
-        least=found.least,
-        leading=_leading(found.direction, names),
+        least=least,
+        has_unmet=bool(unmet.any()),
+        leading=_leading(direction, names),
     )
     return Certificate(
         status=status,
@@ -143,6 +163,7 @@ def certify(
         n_finished=n_finished,
         n_agree=n_agree,
         diverging=tuple(diverging),
+        unmet=tuple(likelihood.param_names[j] for j in np.flatnonzero(face.depends_on(unmet))),
     )
 
 
@@ -152,8 +173,10 @@ def _judge(
     *,
     ended: str,
     is_small: bool,
+    promises: bool,
     diverging: dict[str, float],
     least: float,
+    has_unmet: bool,
     leading: str,
 ) -> tuple[str, str]:
     """Status and message, the gravest finding first."""
@@ -187,12 +210,21 @@ def _judge(
             "The iterations ran out before the maximum was reached. Raise maxiter, or restart "
             "from this result with start_params."
         )
-    if least < -_POSITIVE:
+    # Newton's steps would have shown a gain along any other direction that is convex
+    is_stationary = ended == "stationary"
+    if least < -(_MERGING if is_stationary else _POSITIVE):
         return "saddle", (
             "The fit ended at a saddle point: the log-likelihood rises along "
             f"{leading}. Use more starts."
         )
-    if least <= _POSITIVE:
+    if has_unmet:
+        return "flat", (
+            f"The log-likelihood is flat along {leading}: the choice sets of their class hardly "
+            "differ in these attributes. Drop them, give all classes a common coefficient, or fit "
+            "fewer classes."
+        )
+    is_merging = is_stationary and not (is_small or promises) and least <= _MERGING
+    if least <= _POSITIVE or is_merging:
         return "flat", (
             f"The log-likelihood is flat along {leading}: these are not "
             "identified. Two classes may coincide; fit fewer classes or drop attributes."
@@ -202,7 +234,7 @@ def _judge(
             "EM met its tolerance; without Newton steps the maximum is not certified. Use "
             "method='em-newton' for that."
         )
-    if not is_small:
+    if promises or not is_small:
         return "not stationary", (
             "No step improves the log-likelihood, but the score is not small: the attributes may "
             "differ so much in scale that round-off decides. Rescale them."
@@ -210,16 +242,62 @@ def _judge(
     return "converged", "The score is zero to round-off and −H is positive definite."
 
 
+def _unmet(
+    likelihood: MixtureLikelihood, at: Evaluation | WideEvaluation, face: Constraints
+) -> np.ndarray:
+    """Which free parameters are of attributes that choices of a class hardly differ in, (F,)."""
+    data = likelihood.data
+    n_classes, n_attributes = likelihood.n_classes, data.n_attributes
+    met = np.ones((n_classes, n_attributes))  # posterior number of choices, where it is known
+    if not likelihood.penalty:  # which says something of every coefficient
+        mean_weight = float(likelihood.weight.sum()) / data.n_individuals
+        choices = float(data.choices_per_individual @ likelihood.weight)
+        of_one = -np.diag(at_equal_probabilities(likelihood).hessian) / choices
+        if isinstance(at, WideEvaluation):
+            place = np.arange(n_classes * n_attributes).reshape(n_classes, n_attributes)
+            information = np.array([np.diag(at.complete_information(own)) for own in place])
+        else:
+            information = np.diag(at.complete_information)[: met.size].reshape(met.shape)
+        is_in_doubt = information < mean_weight * of_one  # less than one choice tells
+        columns = np.flatnonzero(is_in_doubt.any(axis=0))
+        if len(columns):
+            weight = likelihood.weight / mean_weight
+            known = at.posterior @ (weight[:, None] * _differing_choices(data, columns))
+            met[:, columns] = np.where(is_in_doubt[:, columns], known, 1.0)
+    is_unmet = np.zeros(likelihood.n_params, dtype=bool)
+    is_unmet[: met.size] = met.ravel() < _LEAST_MET
+    if face.basis is None:
+        return is_unmet
+    loads = face.basis != 0
+    return loads.any(axis=0) & ~(loads & ~is_unmet[:, None]).any(axis=0)
+
+
+def _differing_choices(data: ChoiceData, columns: np.ndarray) -> np.ndarray:
+    """How many choices of each individual some attributes differ in, (N, n)."""
+    start = data.arrangement.situation_start
+    differs = np.zeros((data.n_situations, len(columns)), dtype=bool)
+    s = 0
+    while s < data.n_situations:  # as many whole situations as fit into a block, and one at least
+        stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1
+        stop = max(stop, s + 1)
+        block, begin = data.exog[start[s] : start[stop]][:, columns], start[s:stop] - start[s]
+        differs[s:stop] = np.maximum.reduceat(block, begin) != np.minimum.reduceat(block, begin)
+        s = stop
+    entries = data.entries
+    choices = entries.count[:, None] * differs[data.situation_of(entries.row)]
+    return np.add.reduceat(choices, entries.start[:-1], axis=0)
+
+
 def _diverging(
     likelihood: MixtureLikelihood,
     parameters: Parameters,
     at: Evaluation | WideEvaluation,
     unit: np.ndarray,
+    unmet: np.ndarray,
     face: Constraints,
 ) -> dict[str, float]:
     """Names and values of coefficients that have outgrown their information."""
     params, names = parameters.flat(), likelihood.param_names
-    unit = face.reduced(unit)
     if isinstance(at, WideEvaluation):
         information_of = at.complete_information
     else:
@@ -231,10 +309,13 @@ def _diverging(
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     is_lost = np.zeros(len(unit), dtype=bool)
     for block, reference, size in _blocks(likelihood, parameters, at, face, unit, information_of):
+        is_met = ~unmet[block]
+        own = np.ix_(is_met, is_met)
+        information, block, reference = information_of(block)[own], block[is_met], reference[own]
         phi = face.reduced(params)[block]
         part = _lost_part(
             phi,
-            information_of(block) / mean_weight,
+            information / mean_weight,
             reference / mean_weight,
             size / mean_weight,
             unit[block],
@@ -365,17 +446,70 @@ def _spectrum(at: Evaluation, unit: np.ndarray) -> Spectrum:
     )
 
 
+def _relative_information(
+    information: np.ndarray, complete: np.ndarray, unit: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues of the information in units of the complete one, their directions in units.
+
+    And directions without any complete information.
+    """
+    whiten, null = whitener(complete, unit)
+    left, direction = np.linalg.eigh(whiten.T @ information @ whiten)
+    return left, (whiten @ direction) / unit[:, None], null
+
+
 def _missing_information(
     information: np.ndarray, complete: np.ndarray, unit: np.ndarray
 ) -> tuple[float, float, np.ndarray]:
     """EM rate, least relative information, and the direction of the latter."""
-    whiten, null = whitener(complete, unit)
-    if not whiten.shape[1]:
+    left, direction, null = _relative_information(information, complete, unit)
+    if not len(left):
         return float("nan"), 0.0, null[:, 0]
-    left, direction = np.linalg.eigh(whiten.T @ information @ whiten)
     if null.shape[1] and left[0] > -_POSITIVE:  # no information even if classes were observed
         return float(1 - left[0]), 0.0, null[:, 0]
-    return float(1 - left[0]), float(left[0]), (whiten @ direction[:, 0]) / unit
+    return float(1 - left[0]), float(left[0]), direction[:, 0]
+
+
+def _least_of(at: Evaluation, unit: np.ndarray, which: np.ndarray) -> float:
+    """Least relative information of some of the parameters."""
+    if not which.any():
+        return 0.0
+    own = np.ix_(which, which)
+    return _missing_information(-at.hessian[own], at.complete_information[own], unit[which])[1]
+
+
+def identified_basis(
+    likelihood: MixtureLikelihood, at: Evaluation, which: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where parameters can go beside directions along which the log-likelihood is flat.
+
+    Parameters
+    ----------
+    likelihood : MixtureLikelihood
+    at : Evaluation
+        The log-likelihood at a point whose certificate says "flat".
+    which : ndarray of bool, shape (F,)
+        Free parameters that have errors as far as is known: not at a bound, and met by choices of
+        their class.
+
+    Returns
+    -------
+    basis : ndarray, shape (n, n − m)
+        Of these parameters; n are in ``which``, and m directions are flat.
+    is_flat : ndarray of bool, shape (n,)
+        Which of them have a part in a flat direction.
+    """
+    constraints, own = likelihood.constraints, np.ix_(which, which)
+    unit = constraints.reduced(_units(likelihood))[which]
+    information, complete = (
+        constraints.quadratic(matrix)[own] for matrix in (-at.hessian, at.complete_information)
+    )
+    left, direction, null = _relative_information(information, complete, unit)
+    is_exact = null.shape[1] or not len(left) or left[0] <= _POSITIVE
+    flat = np.hstack([null, direction[:, left <= (_POSITIVE if is_exact else _MERGING)]])
+    vector, _, _ = np.linalg.svd(flat / np.linalg.norm(flat, axis=0))
+    is_flat = np.linalg.norm(vector[:, : flat.shape[1]], axis=1) > _PART
+    return unit[:, None] * vector[:, flat.shape[1] :], is_flat
 
 
 def _leading(direction: np.ndarray, names: list[str]) -> str:

@@ -269,7 +269,9 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
         arrays |= {"moments_beta": fit.moments.beta, "moments_gamma": fit.moments.gamma}
     for name in ("llf", "em_iterations", "finished", "is_best"):
         arrays[f"starts.{name}"] = fit.starts[name].to_numpy()
-    proof = vars(fit.certificate) | {"diverging": list(fit.certificate.diverging)}
+    proof = vars(fit.certificate) | {
+        name: list(getattr(fit.certificate, name)) for name in ("diverging", "unmet")
+    }
     return {
         "value": number(at.value),
         "llf": number(at.llf),
@@ -365,6 +367,7 @@ def _certificate_of(record: Record) -> Certificate:
         n_finished=record.integer("n_finished"),
         n_agree=record.integer("n_agree"),
         diverging=record.texts("diverging"),
+        unmet=record.texts("unmet") if record.has("unmet") else (),
     )
 
 

@@ -12,7 +12,7 @@ from statsmodels.base.model import LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
 
 from mixlogit.archive import write_archive
-from mixlogit.certificate import Certificate
+from mixlogit.certificate import Certificate, identified_basis
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
@@ -548,28 +548,46 @@ def _covariance_of(
 ) -> np.ndarray:
     """Covariance of the estimates, (D, D).
 
-    Where coefficients diverge, the others have the errors they would have without them.
+    Where coefficients diverge, or are not identified, the others have the errors they would have
+    without them.
     """
     data, likelihood, constraints = model.choices, model.likelihood(penalty), model.constraints
     free_names = np.array(model.param_names, dtype=object)[constraints.free]
     is_held = constraints.at_bound(fit.parameters.flat())
-    finite = ~np.isin(free_names, fit.certificate.diverging) & ~is_held
-
-    def hessian() -> np.ndarray:
-        known = fit.evaluation
+    is_lost = np.isin(free_names, (*fit.certificate.diverging, *fit.certificate.unmet))
+    finite = ~is_lost & ~is_held
+    known, basis = fit.evaluation, None
+    if cov_type != "none" and fit.certificate.status == "flat":
         if not isinstance(known, Evaluation):
             known = likelihood.evaluate(fit.parameters.flat())
-        return constraints.quadratic(known.hessian)[np.ix_(finite, finite)]
+        basis, is_flat = identified_basis(likelihood, known, finite)
+
+    def of_finite(matrix: np.ndarray) -> np.ndarray:
+        own = constraints.quadratic(matrix)[np.ix_(finite, finite)]
+        return own if basis is None else basis.T @ own @ basis
+
+    def hessian() -> np.ndarray:
+        at = known if isinstance(known, Evaluation) else likelihood.evaluate(fit.parameters.flat())
+        return of_finite(at.hessian)
 
     def scores() -> Iterator[tuple[slice, np.ndarray]]:
         for individuals, block in likelihood.score_blocks(fit.parameters):
-            yield individuals, constraints.gradient(block)[:, finite]
+            own = constraints.gradient(block)[:, finite]
+            yield individuals, own if basis is None else own @ basis
 
-    outer = fit.evaluation.outer if isinstance(fit.evaluation, Evaluation) else None
-    if outer is not None:
-        outer = constraints.quadratic(outer)[np.ix_(finite, finite)]
+    outer = known.outer if isinstance(known, Evaluation) else None
     weights = data.weights, data.entries.frequency
-    found = covariance(cov_type, hessian, scores, *weights, outer, **keywords)
+    found = covariance(
+        cov_type,
+        hessian,
+        scores,
+        *weights,
+        None if outer is None else of_finite(outer),
+        **keywords,
+    )
+    if basis is not None:
+        found = basis @ found @ basis.T
+        found[is_flat] = found[:, is_flat] = np.nan
     shape = 2 * (constraints.n_free,)
     if cov_type == "none" or finite.all():
         reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none

@@ -350,6 +350,117 @@ def test_an_attribute_that_a_class_never_meets_is_flat(seed):
     )
 
 
+def rarely(seed, sep, size):
+    """Two classes; an attribute differs as usual in choice sets of one, and by `size` of the other.
+
+    Nobody is of either class beyond all doubt.
+    """
+    frame = panel(seed, [[sep, -sep], [-sep, sep]])
+    varies = np.random.default_rng(seed).normal(size=len(frame))
+    return frame.assign(rare=np.where(frame["own"] == 1, varies, size * varies))
+
+
+def fit_of(model, **keywords):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(**keywords)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_an_attribute_that_hardly_differs_in_choices_of_a_class_has_no_error(seed):
+    """What others would say of it, if they were of this class, once made errors of 1e3 to 1e5."""
+    result = fit_of(model_of(rarely(seed, 2.5, 0.0), 2, "x1 + x2 + rare"), n_starts=8)
+    certificate = result.certificate()
+    assert certificate.status == "flat"
+    (name,) = certificate.unmet
+    assert f"flat along {name}: the choice sets of their class hardly differ" in certificate.message
+    assert list(result.bse.index[result.bse.isna()]) == [name]
+    # errors of the others are those without this coefficient
+    is_known = result.params.index != name
+    information = -result.model.hessian(result.params)[np.ix_(is_known, is_known)]
+    expected = np.sqrt(np.diag(np.linalg.inv(information)))
+    np.testing.assert_allclose(result.bse[is_known], expected, rtol=1e-8)
+    robust = result.with_cov("robust").bse
+    assert list(robust.index[robust.isna()]) == [name]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_attribute_that_differs_little_in_choices_of_a_class_is_identified(seed):
+    """Its coefficient is large, and its information as small as if hardly any choice met it."""
+    result = fit_of(model_of(rarely(seed, 2.5, 1e-3), 2, "x1 + x2 + rare"), n_starts=8)
+    assert result.certificate().status == "converged"
+    assert result.bse.notna().all()
+    assert 30 < result.bse.max() < 300  # 0.1 or so, in a unit a thousand times smaller
+
+
+def test_an_attribute_that_explains_somebody_of_another_class_perfectly_is_separation():
+    """That one class never meets it does not keep the likelihood from rising with it for ever."""
+    model = model_of(rarely(4, 6.0, 0.0), 2, "x1 + x2 + rare")
+    result, flat = fit_of(model, n_starts=8), fit_of(model, start_params=[6, -6, 0, -6, 6, 0, 0])
+    assert flat.certificate().status == "flat"
+    assert result.certificate().status == "separation"
+    assert result.llf > flat.llf + 5
+
+
+def test_a_common_coefficient_is_met_by_the_choices_of_all_classes():
+    model = model_of(rarely(0, 6.0, 0.0), 2, "x1 + x2 + rare", common=["rare"])
+    result = fit_of(model, n_starts=8)
+    assert result.certificate().status == "converged"
+    assert result.bse.notna().all()
+
+
+def test_coefficients_of_one_equation_are_met_by_the_choices_of_either_class():
+    frame = rarely(0, 6.0, 0.0)
+    tied = fit_of(
+        model_of(frame, 2, "x1 + x2 + rare", constraints="class1.rare = 2 * class2.rare"),
+        n_starts=8,
+    )
+    assert tied.certificate().status == "converged"
+    fixed = fit_of(
+        model_of(frame, 2, "x1 + x2 + rare", constraints="class1.x1 = -class2.x1"), n_starts=8
+    )
+    assert fixed.certificate().status == "flat"
+    assert list(fixed.bse.index[fixed.bse.isna()]) == list(fixed.certificate().unmet)
+    assert len(fixed.certificate().unmet) == 1
+
+
+def test_a_penalty_says_something_of_every_coefficient():
+    model = model_of(rarely(0, 6.0, 0.0), 2, "x1 + x2 + rare")
+    assert fit_of(model, n_starts=8, penalty=1.0).certificate().status == "converged"
+
+
+@pytest.mark.parametrize(
+    ("seed", "n", "n_classes", "n_true"), [(62, 150, 4, 1), (223, 80, 4, 2), (352, 80, 3, 1)]
+)
+def test_classes_that_merge_are_flat_whatever_the_sign_of_round_off(seed, n, n_classes, n_true):
+    """A saddle where no step gains anything that can be seen, once; a restart said flat."""
+    model = model_of(panel(seed, B[:n_true], n=n), n_classes)
+    result = fit_of(model)
+    assert result.certificate().status == "flat"
+    again = fit_of(model, start_params=result)
+    assert again.certificate().status == "flat"
+    assert again.llf == pytest.approx(result.llf, rel=1e-12)
+    is_gate = result.params.index.str.contains("_membership")
+    assert result.bse[is_gate].isna().any()
+    assert result.bse[~is_gate].notna().all()  # once none, where the sign was the wrong one
+
+
+def test_tastes_of_two_equal_classes_have_errors_and_their_shares_have_none():
+    n_flat = 0
+    for seed in range(12):
+        model = model_of(panel(seed, B[:1], n=60), 2)
+        one = maximise(model.likelihood(n_classes=1).evaluate, np.zeros(2)).x
+        result = fit_of(model, start_params=[*one, *one, 0.3], method="newton")
+        if result.certificate().status != "flat":  # sampling error may favour a split
+            continue
+        n_flat += 1
+        information = -model.hessian(result.params)[:4, :4]
+        expected = np.sqrt(np.diag(np.linalg.inv(information)))
+        np.testing.assert_allclose(result.bse.iloc[:4], expected, rtol=1e-6)
+        assert np.isnan(result.bse.iloc[4])
+    assert n_flat > 2
+
+
 def test_running_out_of_iterations_says_so():
     certificate = certificate_of(electricity(3), maxiter=1, n_starts=2)
     assert certificate.status == "maxiter"

@@ -282,6 +282,30 @@ def test_two_equal_classes_are_a_saddle_by_products_too():
     assert wide.condition_number == np.inf
 
 
+def test_an_attribute_that_a_class_never_meets_is_seen_by_products_too():
+    rng = np.random.default_rng(4)
+    own = np.repeat(np.arange(2), 30)
+    x = rng.standard_normal((60, 6, 3, 2))
+    x[own == 0, ..., 1] = 0.0
+    chosen = (x @ [1.0, 0.5] * np.where(own == 0, 9.0, -9.0)[:, None, None]).argmax(axis=-1)
+    person, situation, alternative = (index.ravel() for index in np.indices((60, 6, 3)))
+    frame = pd.DataFrame(x.reshape(-1, 2), columns=["a", "b"])
+    frame["choice"] = (alternative == chosen[person, situation]).astype(int)
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ a + b",
+        frame.assign(person=person, situation=6 * person + situation),
+        2,
+        situation="situation",
+        individual="person",
+    )
+    likelihood, flat = model.likelihood(), np.array([9.0, 4.0, -9.0, -4.5, 0.0])
+    keywords = {"ended": "stationary", "n_finished": 1, "n_agree": 1}
+    parameters = likelihood.unpack(flat)
+    wide = certify(likelihood, parameters, evaluate_wide(likelihood, flat), **keywords)
+    dense = certify(likelihood, parameters, likelihood.evaluate(flat), **keywords)
+    assert wide.unmet == dense.unmet == ("class1.b",)
+
+
 def test_separation_is_seen_by_products_too():
     rng = np.random.default_rng(3)
     x = rng.standard_normal((200, 3, 2))

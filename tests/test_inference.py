@@ -98,13 +98,14 @@ def test_every_public_method_is_called_here(with_covariates):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_public_methods_answer_to_plain_arguments(name, with_covariates, monkeypatch):
+def test_public_methods_answer_to_plain_arguments(name, with_covariates):
     if name.startswith("plot_"):
-        matplotlib = pytest.importorskip("matplotlib")
-        matplotlib.use("Agg")
-        monkeypatch.setitem(matplotlib.rcParams, "figure.max_open_warning", 0)
-    assert getattr(with_covariates, name)(*PLAIN[name]) is not None
-    assert getattr(with_covariates._results, name)(*PLAIN[name]) is not None
+        plt = pytest.importorskip("matplotlib.pyplot")
+        plt.switch_backend("agg")
+    for result in (with_covariates, with_covariates._results):
+        assert getattr(result, name)(*PLAIN[name]) is not None
+    if name.startswith("plot_"):
+        plt.close("all")
 
 
 def test_files_are_written_and_read(with_covariates, tmp_path):

@@ -21,6 +21,7 @@ import pytest
 from conftest import electricity_model, fitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from simulated import TASTES, panel
 from zoo import CASES, PANEL, case, survey
 
 import mixlogit
@@ -680,6 +681,20 @@ def test_a_header_that_lacks_something_is_refused_or_has_the_same_estimates(vali
             n_read += 1
             np.testing.assert_array_equal(again.params, valid[0].params)
     assert n_refused > n_read > 0
+
+
+def test_what_is_not_identified_comes_back(tmp_path):
+    frame = panel(0, 3 * TASTES.iloc[:, :2], n_people=60)
+    frame["rare"] = np.where(frame["drawn"] == frame["drawn"].iloc[0], frame["x3"], 0.0)
+    model = MixedMultinomialLogit.from_formula("choice ~ x1 + x2 + rare", frame, 2, **PANEL)
+    result = fit(model, n_starts=4)
+    assert len(result.certificate().unmet) == 1
+    again = reread(result, tmp_path)
+    assert again.certificate() == result.certificate()
+    for cov_type in ("nonrobust", "robust", "opg"):
+        pd.testing.assert_series_equal(
+            again.with_cov(cov_type).bse, result.with_cov(cov_type).bse, check_exact=True
+        )
 
 
 def test_later_minor_versions_are_read(valid, tmp_path):
