@@ -33,7 +33,20 @@ class InferenceResults(LikelihoodModelResults):
     cov_type: str
 
     def initialize(self, model: Any, params: Any, **keywords: Any) -> None:
-        """Set up the results, as statsmodels does when they are made, and never again."""
+        """Set up the results, as statsmodels does when they are made, and never again.
+
+        Parameters
+        ----------
+        model : MixedMultinomialLogit
+        params : ndarray, shape (D,)
+        **keywords
+            Of statsmodels.
+
+        Raises
+        ------
+        ArgumentError
+            There are results already; it says what to do.
+        """
         if hasattr(self, "params"):
             raise ArgumentError(
                 "Results stay what a fit made of them. To start from other parameters, use "
@@ -321,6 +334,11 @@ class InferenceResults(LikelihoodModelResults):
 
     def t_test_pairwise(self, *arguments: Any, **keywords: Any) -> NoReturn:
         """Refuse to compare the levels of a term: there is no term with one coefficient each.
+
+        Parameters
+        ----------
+        *arguments, **keywords
+            Of statsmodels; they are not read.
 
         Raises
         ------
