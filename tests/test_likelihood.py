@@ -525,3 +525,14 @@ def test_evaluations_under_constraints_are_by_the_free_parameters():
     scaled_close(found.complete_information, basis.T @ whole.complete_information @ basis, 1e-12)
     assert whole.outer is not None
     scaled_close(found.outer, basis.T @ whole.outer @ basis, 1e-12)
+
+
+def test_one_class_has_no_outer_product_under_constraints_either():
+    data = zoo.case("sampling weights").model(1).choices
+    restrictions = Restrictions.of((), "class1.x1 = 1", None)
+    likelihood = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 1, 0.0, restrictions)
+    whole = likelihood.evaluate(np.ones(likelihood.n_params))
+    found = whole.under(likelihood.constraints)
+    assert whole.outer is None
+    assert found.outer is None
+    scaled_close(found.hessian, whole.hessian[1:, 1:], 1e-14)  # of the free parameters
