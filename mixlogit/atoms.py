@@ -145,8 +145,8 @@ def _homogeneous_tensor(moments: LatentMoments, whitener: np.ndarray) -> np.ndar
     k = len(mean) + 1
     tensor = np.zeros((k, k, k))
     tensor[1:, 1:, 1:] = moments.third(whitener) - pairs + 2 * triple
-    y = np.arange(1, k)
-    tensor[0, y, y] = tensor[y, 0, y] = tensor[y, y, 0] = tensor[0, 0, 0] = 1.0
+    i = np.arange(k)
+    tensor[0, i, i] = tensor[i, 0, i] = tensor[i, i, 0] = 1.0
     return tensor
 
 
@@ -313,21 +313,20 @@ def _gauss(moments: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
     """
     n = len(moments) // 2
     last, row = np.zeros(2 * n), moments
-    diagonal, squares = [row[1] / row[0]], []
+    diagonal, squares = [row[1] / row[0]], [0.0]
     for k in range(1, n):
-        square = row[k - 1] / last[k - 2] if k > 1 else 0.0
         new = np.zeros(2 * n)
         new[k : 2 * n - k] = (
             row[k + 1 : 2 * n - k + 1]
             - diagonal[-1] * row[k : 2 * n - k]
-            - square * last[k : 2 * n - k]
+            - squares[-1] * last[k : 2 * n - k]
         )
         if not new[k] > least * row[k - 1]:
             break
         squares.append(new[k] / row[k - 1])
         diagonal.append(new[k + 1] / new[k] - row[k] / row[k - 1])
         last, row = row, new
-    nodes, vectors = eigh_tridiagonal(np.array(diagonal), np.sqrt(squares))
+    nodes, vectors = eigh_tridiagonal(np.array(diagonal), np.sqrt(squares[1:]))
     return nodes, moments[0] * vectors[0] ** 2
 
 

@@ -250,7 +250,7 @@ def check_covariance(cov_type: Any, keywords: Any, n_individuals: int) -> None:
         takes = "groups, one per individual" if expected else "no keywords"
         named = ", ".join(sorted(map(str, given))) or "nothing"
         raise ArgumentError(f"cov_type={cov_type!r} takes {takes}; it was given {named}.")
-    if keywords and expected:
+    if keywords:
         _clusters(keywords["groups"], n_individuals)
 
 

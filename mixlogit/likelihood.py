@@ -581,16 +581,13 @@ def _gate_information(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> n
     weight : ndarray, shape (n,)
     z : ndarray, shape (n, Q)
     """
-    n_mixtures, n_free, n_prior = prior.shape
+    n_mixtures, n_free, _ = prior.shape
     n_covariates = z.shape[1]
     out = np.empty((n_mixtures, n_free, n_covariates, n_free, n_covariates))
     for a in range(n_free):
         for b in range(a + 1):
             variance = prior[:, a] * ((a == b) - prior[:, b])  # (G, n)
-            if n_prior == 1:
-                block = variance[..., None] * ((z * weight[:, None]).T @ z)
-            else:
-                block = (z.T * (variance * weight)[:, None, :]) @ z
+            block = (z.T * (variance * weight)[:, None, :]) @ z
             out[:, a, :, b, :] = block
             out[:, b, :, a, :] = block
     size = n_free * n_covariates

@@ -4,8 +4,11 @@ mutmut changes one thing at a time (an operator, a number, an argument, an assig
 modules that ``[tool.mutmut]`` in pyproject.toml names, and runs the tests that reach the place::
 
     pip install -e ".[test]" mutmut==3.8.1
-    OMP_NUM_THREADS=1 mutmut run --max-children 1   # an hour; what is done is kept in mutants/
+    OMP_NUM_THREADS=1 mutmut run --max-children 1   # half an hour; what is done is kept in mutants/
     python tests/mutation.py                        # this report
+
+A later run takes only what has changed, but learns which tests reach a function from
+mutants/mutmut-stats.json: delete that file when there is a new one.
 
 A mutant that no test kills is either a missing test or a change that makes no difference; those
 of the second kind are in mutation_survivors.md, with the reason. The report gives the score of

@@ -208,11 +208,13 @@ def test_the_error_of_the_projection_solver_grows_much_faster_with_the_classes()
     assert five[1] / two[1] > 10 * five[0] / two[0]
 
 
+@pytest.mark.parametrize(("noise", "seed"), [(0.1, 0), (30.0, 7)])
 @pytest.mark.parametrize("n_classes", N_CLASSES)
-def test_tensor_atoms_keep_the_first_two_moments_in_noise(n_classes):
+def test_tensor_atoms_keep_the_first_two_moments_in_noise(n_classes, noise, seed):
+    """The larger noise, for five classes, makes the root of a share negative."""
     truth = random_atoms(n_classes, n_classes - 1, seed=0)
-    moments = Known(truth)
-    moments._noise = 0.1  # of the third moments alone
+    moments = Known(truth, seed=seed)
+    moments._noise = noise  # of the third moments alone
     found = tensor_atoms(moments, n_classes, np.random.default_rng(0))
     if found.shares.min() > 2 * mixlogit.atoms._LEAST_SHARE:
         np.testing.assert_allclose(found.shares @ found.theta, moments.first, atol=1e-12)
@@ -322,6 +324,33 @@ def test_more_starts_never_find_a_smaller_sum_of_eigenvalues(monkeypatch):
         assert (np.diff(found) >= -1e-12 * np.abs(found[:-1])).all()  # sums in another order
 
 
+@pytest.mark.parametrize("total", [1.0, 7.0])
+def test_the_total_of_the_moments_is_in_the_weights_alone(total):
+    x, a = np.array([-1.0, 0.5, 2.0]), np.array([0.2, 0.5, 0.3])
+    nodes, weights = mixlogit.atoms._gauss(total * (a * x ** np.arange(6)[:, None]).sum(axis=1), 0)
+    np.testing.assert_allclose(nodes, x, rtol=1e-12)
+    np.testing.assert_allclose(weights, total * a, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("error", "is_none"), [(0.5e-9, True), (1.5e-9, False)])
+def test_moments_within_a_billionth_are_taken_as_they_are(error, is_none):
+    """The fourth moment of two equal shares at −1 and 1, which is the least, made smaller."""
+    nodes, _ = mixlogit.atoms._quadrature(np.array([1.0, 0.0, 1.0, 0.0, 1.0 - error, 0.0]), 3)
+    is_kept = np.abs(np.abs(nodes) - 1).max() < 1e-12
+    assert is_kept == is_none  # the grid comes no nearer than a millionth
+    np.testing.assert_allclose(np.abs(nodes), 1.0, atol=1e-4)
+
+
+def test_a_tenth_of_the_individuals_is_found_where_moments_have_an_error():
+    """Three standard deviations from the mean: farther than equal shares reach."""
+    x, a = np.array([-1 / 3, 3.0]), np.array([0.9, 0.1])
+    moments = (a * x ** np.arange(6)[:, None]).sum(axis=1)
+    moments[4] -= 0.01  # below the least that the others allow
+    nodes, weights = mixlogit.atoms._quadrature(moments, 3)
+    assert nodes[-1] == pytest.approx(3.0, abs=0.01)
+    assert weights[-1] == pytest.approx(0.1, abs=0.001)
+
+
 def test_moments_are_moved_and_rescaled():
     x, a = np.array([-1.0, 0.5, 2.0]), np.array([0.2, 0.5, 0.3])
     r = np.arange(6)[:, None]
@@ -339,6 +368,27 @@ def test_the_number_of_directions_is_as_asked(n_directions):
     moments = Known(random_atoms(3, 4, seed=3))
     found = projection_atoms(moments, 3, np.random.default_rng(0), n_directions)
     assert len(found) == n_directions
+
+
+def test_directions_are_unit_vectors_of_the_subspace():
+    moments, asked = Known(random_atoms(3, 5, seed=3)), []
+    along = moments.along
+    moments.along = lambda directions, n: asked.append(directions) or along(directions, n)
+    projection_atoms(moments, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(np.linalg.norm(asked[0], axis=1), 1.0, rtol=1e-13)
+    basis = subspace(moments, 2).basis
+    np.testing.assert_allclose(asked[0] @ basis @ basis.T, asked[0], atol=1e-13)
+
+
+def test_moments_along_a_direction_have_mean_zero_and_variance_one(monkeypatch):
+    """Far from the base as well, where their powers are far from those of the spread."""
+    seen, quadrature = [], mixlogit.atoms._quadrature
+    monkeypatch.setattr(
+        mixlogit.atoms, "_quadrature", lambda m, n: seen.append(m) or quadrature(m, n)
+    )
+    one = random_atoms(2, 3, seed=0)
+    projection_atoms(Known(Atoms(one.shares, one.theta + 20.0)), 2, np.random.default_rng(0))
+    np.testing.assert_allclose(seen[0][:3], [1.0, 0.0, 1.0], atol=1e-9)  # of squares of 400
 
 
 def along_the_first_axis(truth, n_classes):
@@ -368,15 +418,17 @@ def test_directions_are_ranked_by_what_would_go_if_neighbours_became_one():
     np.testing.assert_allclose(atoms.theta[:, 0], x, atol=1e-9)
 
 
-def test_a_direction_that_does_not_tell_all_classes_apart_comes_last():
-    truth = Atoms(np.array([0.7, 0.3]), np.array([[-1.0, 0.5], [1.0, 2.0]]))
+@pytest.mark.parametrize("large", [0, 1])
+def test_a_direction_that_does_not_tell_all_classes_apart_comes_last(large):
+    theta = np.array([[-1.0, 0.5], [1.0, 2.0]])
+    truth = Atoms(np.where(np.arange(2) == large, 0.7, 0.3), theta)
     contrast, atoms = along_the_first_axis(truth, 3)
     assert contrast == 0
     # the larger class is split in halves on both sides of where it was
     order = np.argsort(atoms.shares)
     np.testing.assert_allclose(atoms.shares[order], [0.3, 0.35, 0.35], rtol=1e-9)
-    np.testing.assert_allclose(atoms.theta[order[0]], [1.0, 2.0], atol=1e-9)
-    np.testing.assert_allclose(atoms.theta[order[1:]].mean(axis=0), [-1.0, 0.5], atol=1e-9)
+    np.testing.assert_allclose(atoms.theta[order[0]], theta[1 - large], atol=1e-9)
+    np.testing.assert_allclose(atoms.theta[order[1:]].mean(axis=0), theta[large], atol=1e-9)
     assert np.linalg.norm(np.diff(atoms.theta[order[1:]], axis=0)) > 0.1
 
 

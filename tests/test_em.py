@@ -241,6 +241,19 @@ def test_an_extrapolation_of_linear_steps_ends_at_their_goal(rates):
     assert np.abs(end - goal).max() < 0.02 * before
 
 
+def test_an_extrapolation_is_least_squares_with_a_ridge(monkeypatch):
+    """A tenth of the squares of all differences, so that it shows."""
+    history, metric, _ = linear_steps(np.array([0.9, 0.6, 0.3, 0.2]), 3)
+    monkeypatch.setattr(em, "_DAMPING", 0.1)
+    root = np.sqrt(metric[0])[:, None]
+    changed, moved = root * history.changed[:3, 0].T, history.moved[:3, 0].T
+    ridge = np.sqrt(0.1 * (changed**2).sum()) * np.eye(3)
+    left = np.append(root[:, 0] * history.step[0], np.zeros(3))
+    share = np.linalg.lstsq(np.vstack([changed, ridge]), left, rcond=None)[0]
+    expected = history.step[0] - (moved + changed / root) @ share
+    np.testing.assert_allclose(history.extrapolated(metric)[0], expected, rtol=1e-10)
+
+
 def test_without_a_past_the_step_is_plain_and_the_rate_unknown():
     history, metric, _ = linear_steps(np.array([0.9, 0.5]), 0)
     np.testing.assert_array_equal(history.extrapolated(metric), history.step)
@@ -498,8 +511,9 @@ def test_callbacks_see_the_mixtures_that_were_still_running():
     np.testing.assert_array_equal(seen[-1][3].flat()[0], run.parameters.flat()[0])
 
 
-def test_maxiter_bounds_iterations():
-    likelihood = zoo.case("ragged panel").model(2).likelihood()
+@pytest.mark.parametrize("penalty", [0.0, 0.7])
+def test_maxiter_bounds_iterations(penalty):
+    likelihood = zoo.case("ragged panel").model(2).likelihood(penalty)
     start = random_stack(likelihood, 2, seed=0)
     run = expectation_maximisation(likelihood, start, maxiter=3, tol=1e-12)
     np.testing.assert_array_equal(run.n_iter, 3)
@@ -611,6 +625,14 @@ def test_a_likelihood_that_falls_for_every_step_is_refused(fall):
         expectation_maximisation(likelihood, likelihood.start, maxiter=50, tol=1e-8)
 
 
+def test_steps_are_halved_forty_times_and_no_more():
+    hill = Hill(lambda x, n: 1.0, lambda x, n: -float(n > 0))
+    with pytest.raises(NotMonotoneError):
+        hill.run(maxiter=100)
+    # solve_scaled adds a ridge of 1e-12
+    np.testing.assert_allclose(hill.at, [0.0, *0.5 ** np.arange(41)], rtol=1e-11)
+
+
 def test_a_fall_in_proportion_to_the_step_is_not_taken_for_convergence():
     """As with a gradient of the wrong sign: short steps fall by less than round-off."""
     likelihood = Stub([-10.0] + [-10.0 - 0.5**n for n in range(100)], curvature=1.0)
@@ -640,6 +662,8 @@ def test_an_empty_stack_runs_to_nothing():
     some = expectation_maximisation(
         likelihood, random_stack(likelihood, 2, seed=0), maxiter=2, tol=1e-8
     )
+    assert some.n_iter.dtype == run.n_iter.dtype == int
+    assert some.converged.dtype == run.converged.dtype == bool
     both = Run.stack([some, run, some[[0]]])
     np.testing.assert_array_equal(both.value, some.value[[0, 1, 0]])
     np.testing.assert_array_equal(both.parameters.beta, some.parameters.beta[[0, 1, 0]])
@@ -992,6 +1016,12 @@ def test_a_run_is_given_up_when_three_times_its_gap_does_not_reach_the_floor():
 def test_a_floor_does_not_keep_a_run_from_its_end():
     hill = parabola(0.9)
     assert hill.run(maxiter=3, accelerate=False, floor=-10.0).n_iter[0] == 3
+
+
+def test_a_run_with_nothing_left_to_gain_is_given_up_where_there_is_a_floor():
+    """At the top of a hill the gap is 0, and it does not rise above itself."""
+    assert parabola(0.9, top=0.0).run(maxiter=3).n_iter[0] == 3
+    assert parabola(0.9, top=0.0).run(maxiter=3, floor=-10.0).n_iter[0] == 1
 
 
 def test_many_attributes_share_the_length_of_a_step():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 
 import numpy as np
@@ -176,6 +177,18 @@ def test_the_penalty_is_taken_off_value_score_and_hessian():
     scaled_close(ridge.hessian, plain.hessian - np.diag(weight), 1e-13)
 
 
+@pytest.mark.parametrize("penalty", [0.0, 2.5])
+def test_the_penalty_of_a_stack_is_that_of_each_of_its_mixtures(penalty):
+    likelihood = zoo.case("balanced panel").model(2).likelihood(penalty)
+    beta = np.random.default_rng(0).standard_normal((3, 2, 3))
+    found = likelihood.penalty_at(beta)
+    squares = [((one * likelihood.data.exog_scale) ** 2).sum() for one in beta]
+    np.testing.assert_allclose(found, 0.5 * penalty * np.array(squares), rtol=1e-13)
+    assert found.shape == (3,)
+    assert likelihood.penalty_at(beta[0]) == pytest.approx(found[0], rel=1e-13)
+    assert likelihood.penalty_at(beta[0]).shape == ()
+
+
 # -- stacks, and mixtures with other classes -------------------------------------------------------
 
 
@@ -267,6 +280,18 @@ def test_taking_a_class_away_leaves_the_odds_of_the_others(case):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("lead", [(), (4,), (2, 3)])
+def test_flat_vectors_are_split_into_the_shapes_of_other_parameters(lead):
+    like = Parameters(np.zeros((3, 2)), np.zeros((2, 5)))
+    flat = np.random.default_rng(0).standard_normal((*lead, 16))
+    found = like.like(flat)
+    assert found.beta.shape == (*lead, 3, 2)
+    assert found.gamma.shape == (*lead, 2, 5)
+    for place in np.ndindex(*lead):
+        own = Parameters(found.beta[place], found.gamma[place])
+        np.testing.assert_array_equal(oracle.flatten(own.beta, own.gamma), flat[place])
+
+
 @pytest.mark.parametrize("k", [0, 1, 2])
 def test_a_split_puts_one_half_last_and_leaves_the_other_classes(case, k):
     beta, gamma, _ = zoo.random_parameters(case, 3, seed=5)
@@ -317,6 +342,40 @@ def test_another_number_of_classes_keeps_data_and_penalty():
     assert more.n_classes == 4
     assert more.penalty == 1.5
     assert more.table is likelihood.table
+
+
+def test_other_numbers_of_classes_and_samples_keep_restrictions():
+    data = zoo.case("ragged panel").model(2).choices
+    restrictions = Restrictions.of("x1", (), {"x2": "+", "class2.x1": "-"})
+    likelihood = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 2, 0.0, restrictions)
+    more = likelihood.with_classes(3)
+    assert more.restrictions == Restrictions.of("x1", (), {"x2": "+"})  # names no class
+    assert more.constraints.n_free == more.n_params - 2
+    sample = likelihood.sample(20, np.random.default_rng(3))
+    assert sample.restrictions == restrictions
+    assert sample.constraints.n_free == sample.n_params - 1
+
+
+def test_classes_change_places_until_no_swap_brings_them_nearer():
+    """The first round of swaps leaves squares of 30, a second one 12, the least of all orders."""
+    data = zoo.case("balanced panel").model(3).choices
+    scale = data.exog_scale[:2]
+    goal = np.array([[-3.0, -1.0], [0.0, -1.0], [-1.0, -3.0]])
+    place = np.array([[-3.0, -3.0], [-3.0, 1.0], [0.0, 1.0]])
+    equations = [
+        f"class{k + 1}.{data.exog_names[a]} = {float(goal[k, a] / scale[a])!r}"
+        for k in range(3)
+        for a in range(2)
+    ]
+    restrictions = Restrictions.of((), equations, None)
+    likelihood = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 3, 0.0, restrictions)
+    beta = np.hstack([place / scale, [[1.0], [2.0], [3.0]]])  # the last attribute marks the class
+    met = likelihood.conform(Parameters(beta[None], np.zeros((1, 2, 1)))).beta[0]
+    orders = [list(order) for order in itertools.permutations(range(3))]
+    squares = [((place[order] - goal) ** 2).sum() for order in orders]
+    assert min(squares) == 12
+    np.testing.assert_allclose(met[:, 2], beta[orders[np.argmin(squares)], 2], rtol=1e-13)
+    np.testing.assert_allclose(met[:, :2] * scale, goal, rtol=0, atol=1e-13)
 
 
 def test_a_sample_of_the_likelihood_is_that_of_the_data():
@@ -464,3 +523,16 @@ def test_evaluations_under_constraints_are_by_the_free_parameters():
     # φ with 1, 2 in the places that the equations give it
     basis = np.array([constraints.full(unit) - constraints.full(0 * phi) for unit in np.eye(3)]).T
     scaled_close(found.complete_information, basis.T @ whole.complete_information @ basis, 1e-12)
+    assert whole.outer is not None
+    scaled_close(found.outer, basis.T @ whole.outer @ basis, 1e-12)
+
+
+def test_one_class_has_no_outer_product_under_constraints_either():
+    data = zoo.case("sampling weights").model(1).choices
+    restrictions = Restrictions.of((), "class1.x1 = 1", None)
+    likelihood = MixtureLikelihood(mixlogit.logit.ChoiceTable(data), 1, 0.0, restrictions)
+    whole = likelihood.evaluate(np.ones(likelihood.n_params))
+    found = whole.under(likelihood.constraints)
+    assert whole.outer is None
+    assert found.outer is None
+    scaled_close(found.hessian, whole.hessian[1:, 1:], 1e-14)  # of the free parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import warnings
 from dataclasses import replace
 
@@ -203,6 +204,20 @@ def test_moments_along_a_direction_are_those_of_the_tensors(case):
     if moments.order >= 3:
         third = moments.third(v.T)
         close(found.power[:, 3], third[[0, 1], [0, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 5])
+def test_weights_of_tuples_are_an_average_over_those_who_have_them(order):
+    """Those with too few choices have none, and no part in it to the last bit."""
+    table = table_of(zoo.case("ragged panel"))
+    weight = np.linspace(0.5, 2.0, table.data.n_distinct)
+    moments = CrossOccasionMoments(table, weight, base_of(table))
+    n_choices = table.data.choices_per_individual
+    found = np.concatenate([moments._per_tuple(piece, order) for piece in moments._features])
+    n_tuples = np.array([math.perm(int(n), order) for n in n_choices])
+    assert (n_tuples == 0).any() == (order > 1)
+    expected = weight / weight[n_tuples > 0].sum() / np.maximum(n_tuples, 1)
+    np.testing.assert_allclose(found, np.where(n_tuples > 0, expected, 0.0), rtol=1e-13)
 
 
 def test_the_order_is_what_half_of_the_weight_has_chosen():
