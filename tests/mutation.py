@@ -7,8 +7,8 @@ modules that ``[tool.mutmut]`` in pyproject.toml names, and runs the tests that 
     OMP_NUM_THREADS=1 mutmut run --max-children 1   # half an hour; what is done is kept in mutants/
     python tests/mutation.py                        # this report
 
-A later run takes only what has changed, but learns which tests reach a function from
-mutants/mutmut-stats.json: delete that file when there is a new one.
+A later run takes only what has changed. Which tests reach a function is read from
+mutants/mutmut-stats.json: delete that file once there are new functions.
 
 A mutant that no test kills is either a missing test or a change that makes no difference; those
 of the second kind are in mutation_survivors.md, with the reason. The report gives the score of
