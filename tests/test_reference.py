@@ -162,6 +162,7 @@ DIGITS = {
     "statsmodels": Digits(1e-8, 1e-9, 2e-6),  # its Hessian is a forward difference
     "xlogit": Digits(1e-7, 3e-4, 3e-5),  # stops short of the maximum by as much
     "lcl-choice": Digits(1e-9, 1e-9, 1e-9),  # both at a score of round-off
+    "biogeme": Digits(1e-9, 2e-5, 1e-5),  # ends at a relative gradient of 6e-6
     "mlogit": Digits(5e-3, 3e-4, 2e-4),  # six decimals, the score not quite zero
 }
 

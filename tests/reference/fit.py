@@ -1,6 +1,6 @@
 """Fits of the shipped surveys by other software, written to a file beside this one.
 
-    python tests/reference/fit.py statsmodels xlogit lcl
+    python tests/reference/fit.py statsmodels xlogit lcl biogeme
 
 Run it where the software is installed; it needs pandas, and reads the tables of ``datasets``
 without this package. Classes are listed by share, largest first. Errors are called what
@@ -22,7 +22,7 @@ import pandas as pd
 
 HERE = Path(__file__).resolve().parent
 TABLES = HERE.parents[1] / "datasets"
-STARTS = 5  # of lcl
+STARTS = 5  # of lcl and biogeme, of which the best counts
 PANELS = (("electricity", 2), ("electricity", 3), ("swissmetro", 2))
 
 Record = dict[str, Any]
@@ -164,7 +164,61 @@ def by_lcl() -> Iterator[Record]:
         yield record(name, result.em_res.unconditional_loglik, tastes, errors, shares)
 
 
+def by_biogeme() -> Iterator[Record]:
+    """Latent classes of a panel; errors from the Hessian, the scores of people, and both."""
+    from biogeme.biogeme import BIOGEME
+    from biogeme.database import Database
+    from biogeme.expressions import Beta, PanelLikelihoodTrajectory, Variable, log
+    from biogeme.models import logit
+    from biogeme.parameters import Parameters
+    from biogeme.results_processing import (
+        EstimateVarianceCovariance,
+        get_pandas_estimated_parameters,
+    )
+
+    kinds = {"nonrobust": "Rao-Cramer", "opg": "BHHH", "robust": "Robust"}
+    table, attributes = SURVEYS["swissmetro"]()  # everybody chooses nine times
+    cells = table.set_index(["situation", "alternative"])[attributes].unstack(fill_value=0.0)
+    wide = cells.set_axis([f"{name}_{j}" for name, j in cells.columns], axis=1)
+    met = table.pivot(index="situation", columns="alternative", values="choice")
+    wide = wide.join(met.notna().astype(int).add_prefix("met_"))
+    chosen = table[table["choice"] == 1].set_index("situation")
+    wide = wide.assign(chosen=chosen["alternative"], person=chosen["person"])
+    sets = {j: Variable(f"met_{j}") for j in met.columns}
+    database = Database("panel", wide.reset_index(drop=True))
+    database.panel("person")
+    files = {"generate_html": False, "generate_yaml": False, "save_iterations": False}
+
+    def estimate(seed: int) -> Any:
+        rng, likelihoods = np.random.default_rng(seed), []
+        for c in range(2):  # classes that start alike stay alike
+            tastes = [Beta(f"{x}_class{c}", rng.normal(0, 0.5), None, None, 0) for x in attributes]
+            utility = {
+                j: sum(b * Variable(f"{x}_{j}") for x, b in zip(attributes, tastes, strict=True))
+                for j in met.columns
+            }
+            likelihoods.append(PanelLikelihoodTrajectory(logit(utility, sets, Variable("chosen"))))
+        scores = {0: 0, 1: Beta("score", 0, None, None, 0)}
+        mixture = sum(logit(scores, None, c) * likelihoods[c] for c in range(2))
+        estimator = BIOGEME(database, log(mixture), parameters=Parameters(), **files)
+        estimator.model_name = "latent_classes"
+        return estimator.estimate()
+
+    result = max(map(estimate, range(STARTS)), key=lambda one: one.final_log_likelihood)
+    names = [[f"{x}_class{c}" for x in attributes] for c in range(2)]
+    errors = {}
+    for ours, theirs in kinds.items():
+        found = get_pandas_estimated_parameters(
+            estimation_results=result, variance_covariance_type=EstimateVarianceCovariance(theirs)
+        ).set_index("Name")
+        errors[ours] = [found.loc[own, f"{theirs} std err."] for own in names]
+    tastes = [found.loc[own, "Value"] for own in names]
+    odds = np.exp([0.0, found.loc["score", "Value"]])
+    yield record("swissmetro", result.final_log_likelihood, tastes, errors, odds / odds.sum())
+
+
 SOFTWARE = {
+    "biogeme": ("biogeme", by_biogeme),
     "statsmodels": ("statsmodels", by_statsmodels),
     "xlogit": ("xlogit", by_xlogit),
     "lcl": ("lcl-choice", by_lcl),
