@@ -19,19 +19,21 @@ import numpy as np
 from mixlogit.errors import ArgumentError, DataError
 
 __all__ = [
+    "ROWS_PER_BLOCK",
     "FileRows",
     "RoundedRows",
     "RowTable",
     "StoredRows",
     "as_rows",
     "blocks_of_rows",
+    "blocks_of_situations",
     "picked",
     "same_rows",
     "stored_type",
     "taken",
 ]
 
-_ROWS_PER_BLOCK = 8192
+ROWS_PER_BLOCK = 8192
 _COPY_BYTES = 1 << 23  # rows that are picked are copied up to this size
 
 
@@ -268,9 +270,30 @@ def blocks_of_rows(rows: RowTable) -> Iterator[tuple[slice, np.ndarray]]:
     place : slice
     block : ndarray of float64, shape (r, L)
     """
-    for start in range(0, len(rows), _ROWS_PER_BLOCK):
-        place = slice(start, min(start + _ROWS_PER_BLOCK, len(rows)))
+    for start in range(0, len(rows), ROWS_PER_BLOCK):
+        place = slice(start, min(start + ROWS_PER_BLOCK, len(rows)))
         yield place, rows[place]
+
+
+def blocks_of_situations(situation_start: np.ndarray) -> Iterator[slice]:
+    """Pass over whole situations, as many as fit into a block of rows and one at least.
+
+    Parameters
+    ----------
+    situation_start : ndarray of int, shape (S + 1,)
+        Situation s owns the rows ``situation_start[s] : situation_start[s + 1]``.
+
+    Yields
+    ------
+    situations : slice
+    """
+    s, n_situations = 0, len(situation_start) - 1
+    while s < n_situations:
+        full = situation_start[s] + ROWS_PER_BLOCK
+        stop = int(np.searchsorted(situation_start, full, side="right")) - 1
+        stop = max(stop, s + 1)
+        yield slice(s, stop)
+        s = stop
 
 
 def same_rows(a: RowTable, b: RowTable) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
+from mixlogit.attributes import blocks_of_situations
 from mixlogit.blocks import Sums
 from mixlogit.choices import ChoiceData
 from mixlogit.constraints import Constraints
@@ -40,7 +41,6 @@ _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the comp
 # its gains are round-off, 1e-13, its curvature is the square root of that, times twelve.
 _MERGING = 1e-5
 _PART = 1e-3  # of a direction, in units: what matters for an error
-_ROWS_PER_BLOCK = 8192
 _LEADING = 0.3  # loadings worth naming, relative to the largest
 _LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
 _LISTED = 6  # coefficients that a message names
@@ -276,13 +276,10 @@ def _differing_choices(data: ChoiceData, columns: np.ndarray) -> np.ndarray:
     """How many choices of each individual some attributes differ in, (N, n)."""
     start = data.arrangement.situation_start
     differs = np.zeros((data.n_situations, len(columns)), dtype=bool)
-    s = 0
-    while s < data.n_situations:  # as many whole situations as fit into a block, and one at least
-        stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1
-        stop = max(stop, s + 1)
-        block, begin = data.exog[start[s] : start[stop]][:, columns], start[s:stop] - start[s]
-        differs[s:stop] = np.maximum.reduceat(block, begin) != np.minimum.reduceat(block, begin)
-        s = stop
+    for situations in blocks_of_situations(start):
+        begin = start[situations.start : situations.stop + 1]
+        block, first = data.exog[begin[0] : begin[-1]][:, columns], begin[:-1] - begin[0]
+        differs[situations] = np.maximum.reduceat(block, first) != np.minimum.reduceat(block, first)
     entries = data.entries
     choices = entries.count[:, None] * differs[data.situation_of(entries.row)]
     return np.add.reduceat(choices, entries.start[:-1], axis=0)

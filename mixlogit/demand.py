@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse
 
-from mixlogit.attributes import RowTable
+from mixlogit.attributes import RowTable, blocks_of_situations
 from mixlogit.likelihood import Parameters
 from mixlogit.membership import for_design
 
@@ -34,20 +34,8 @@ __all__ = [
     "surplus",
 ]
 
-_ROWS_PER_BLOCK = 8192
 
 # -- rows ------------------------------------------------------------------------------------------
-
-
-def _blocks(situation_start: np.ndarray) -> Iterator[slice]:
-    """Whole situations, as many as fit into a block of rows and one at least."""
-    s, n_situations = 0, len(situation_start) - 1
-    while s < n_situations:
-        full = situation_start[s] + _ROWS_PER_BLOCK
-        stop = int(np.searchsorted(situation_start, full, side="right")) - 1
-        stop = max(stop, s + 1)
-        yield slice(s, stop)
-        s = stop
 
 
 def log_probabilities(
@@ -70,7 +58,7 @@ def log_probabilities(
     """
     v = np.empty((len(exog), len(beta)))
     log_sum = np.empty((len(situation_start) - 1, len(beta)))
-    for situations in _blocks(situation_start):
+    for situations in blocks_of_situations(situation_start):
         begin = situation_start[situations.start : situations.stop + 1]
         rows = v[begin[0] : begin[-1]]
         np.matmul(exog[begin[0] : begin[-1]], beta.T, out=rows)
@@ -185,7 +173,7 @@ class Market:
         """Pass over the situations once, a cache-sized number of rows at a time."""
         prior = self.prior(parameters)
         weight = self.visits.weight / self.visits.weight.sum()
-        for situations in _blocks(self.situation_start):
+        for situations in blocks_of_situations(self.situation_start):
             begin = self.situation_start[situations.start : situations.stop + 1]
             rows = slice(begin[0], begin[-1])
             first = self.visits.start[situations.start : situations.stop + 1]

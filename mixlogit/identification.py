@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.arrangement import Arrangement
-from mixlogit.attributes import RowTable, blocks_of_rows
+from mixlogit.attributes import (
+    ROWS_PER_BLOCK,
+    RowTable,
+    blocks_of_rows,
+    blocks_of_situations,
+)
 from mixlogit.errors import DataError, IdentificationError, listed, plural, show, verb
 
 __all__ = [
@@ -23,7 +28,6 @@ LARGEST = 1e100
 """Size of a value that attributes and covariates may have: their cubes are finite."""
 
 _LEAST_SQUARE = 1e-200  # mean square of an attribute or a covariate, for the same reason
-_ROWS_PER_BLOCK = 8192
 _DOUBLE = np.dtype(np.float64)
 _COARSE = 1e-4  # of the variation within situations: rounding of which a note tells
 _CONSTANT_TOLERANCE = 1e-13  # of the mean square: what centring leaves of a constant column
@@ -164,21 +168,16 @@ def identified_covariance(
     IdentificationError
         An attribute is constant within every situation, or columns are collinear.
     """
-    n_attributes, n_situations = len(names), len(start) - 1
+    n_attributes = len(names)
     gram = np.zeros((n_attributes, n_attributes))
     square = np.zeros(n_attributes)
-    s = 0
-    while s < n_situations:
-        # as many whole situations as fit into a block, and one at least
-        stop = int(np.searchsorted(start, start[s] + _ROWS_PER_BLOCK, side="right")) - 1
-        stop = max(stop, s + 1)
-        block = exog[start[s] : start[stop]]
-        size = np.diff(start[s : stop + 1])
-        is_balanced = len(block) <= _ROWS_PER_BLOCK and bool((size == size[0]).all())
+    for situations in blocks_of_situations(start):
+        begin = start[situations.start : situations.stop + 1]
+        block, size = exog[begin[0] : begin[-1]], np.diff(begin)
+        is_balanced = len(block) <= ROWS_PER_BLOCK and bool((size == size[0]).all())
         for part, centred in _balanced(block, size) if is_balanced else _ragged(block, size):
             gram += centred.T @ centred
             square += np.einsum("rl,rl->l", part, part)
-        s = stop
     for column in np.flatnonzero(square < _LEAST_SQUARE * len(exog)):
         largest = max(np.abs(block[:, column]).max() for _, block in blocks_of_rows(exog))
         _refuse_tiny(float(largest), names[int(column)], "Attribute")
@@ -209,9 +208,9 @@ def _ragged(block: np.ndarray, size: np.ndarray) -> Iterator[tuple[np.ndarray, n
     start = np.cumsum(size) - size
     mean = np.add.reduceat(block, start, axis=0) / size[:, None]
     owner = np.repeat(np.arange(len(size)), size)
-    for i in range(0, len(block), _ROWS_PER_BLOCK):
-        part = block[i : i + _ROWS_PER_BLOCK]
-        yield part, part - mean[owner[i : i + _ROWS_PER_BLOCK]]
+    for i in range(0, len(block), ROWS_PER_BLOCK):
+        part = block[i : i + ROWS_PER_BLOCK]
+        yield part, part - mean[owner[i : i + ROWS_PER_BLOCK]]
 
 
 def _refuse_tiny(largest: float, name: str, kind: str) -> None:

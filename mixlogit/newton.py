@@ -42,46 +42,33 @@ _FORCING = 0.1  # residual of a step, relative to the score: at most
 _SETTLED = 1e-16  # squared length of a score that calls for no step, in standard errors
 
 
-class Evaluation(Protocol):
-    """A function at a point: value, score (D,) and Hessian (D, D)."""
+class _Curved(Protocol):
+    """A function at a point: value, score (D,), and products of its Hessian."""
 
     @property
     def value(self) -> float: ...
 
     @property
     def score(self) -> np.ndarray: ...
+
+    def product(self, vectors: np.ndarray) -> np.ndarray:
+        """Hessian times a vector, (D,)."""
+        ...
+
+
+class Evaluation(_Curved, Protocol):
+    """A function at a point, with its Hessian (D, D)."""
 
     @property
     def hessian(self) -> np.ndarray: ...
 
-    def product(self, vectors: np.ndarray) -> np.ndarray:
-        """Hessian times a vector, (D,)."""
-        ...
 
-
-class Quadratic(Protocol):
-    """A function at a point: value, score (D,), and products with matrices (D, D)."""
-
-    @property
-    def value(self) -> float: ...
-
-    @property
-    def score(self) -> np.ndarray: ...
-
-    def product(self, vectors: np.ndarray) -> np.ndarray:
-        """Hessian times a vector, (D,)."""
-        ...
+class Quadratic(_Curved, Protocol):
+    """A function at a point, with what takes the place of its Hessian."""
 
     def solve(self, vectors: np.ndarray) -> np.ndarray:
         """Inverse of a positive semi-definite matrix near −H times a vector, (D,)."""
         ...
-
-
-class _Curved(Protocol):
-    @property
-    def value(self) -> float: ...
-
-    def product(self, vectors: np.ndarray) -> np.ndarray: ...
 
 
 _E = TypeVar("_E", bound=_Curved)

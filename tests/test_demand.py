@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from oracle import difference_gradient, log_membership, log_prob, log_sum_exp, unflatten
 
-from mixlogit import demand
+from mixlogit import attributes, demand
 from mixlogit.demand import (
     Market,
     Slope,
@@ -124,7 +124,7 @@ def test_log_probabilities_equal_a_loop_whatever_the_blocks(monkeypatch):
     data, beta = market(), 300 * parameters().beta  # utilities that overflow without care
     begin = data.situation_start
     for n_rows in (1, 5, 8192):
-        monkeypatch.setattr(demand, "_ROWS_PER_BLOCK", n_rows)
+        monkeypatch.setattr(attributes, "ROWS_PER_BLOCK", n_rows)
         log_prob_, log_sum = log_probabilities(data.exog, begin, beta)
         for s, (i, j) in enumerate(itertools.pairwise(begin)):
             for k in range(N_CLASSES):
@@ -325,7 +325,7 @@ def test_sums_do_not_depend_on_the_blocks(monkeypatch):
         ]
 
     whole = sums()
-    monkeypatch.setattr(demand, "_ROWS_PER_BLOCK", 4)
+    monkeypatch.setattr(attributes, "ROWS_PER_BLOCK", 4)
     for one, other in zip(whole, sums(), strict=True):
         for name, part in vars(one).items():
             np.testing.assert_allclose(getattr(other, name), part, rtol=1e-12, atol=1e-14)
