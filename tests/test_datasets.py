@@ -10,19 +10,18 @@ import sys
 import zipfile
 import zlib
 from dataclasses import FrozenInstanceError
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import patsy
 import pytest
 
-import mixlogit.datasets
 from mixlogit.datasets import load, names
 from mixlogit.datasets._build import write
+from mixlogit.datasets._dataset import tables
 from mixlogit.errors import ArgumentError
 
-ROOT = Path(mixlogit.datasets.__file__).parent
+ROOT = Path(str(tables()))
 ALL = ["electricity", "swissmetro", "travelmode"]
 PUBLISHED = [(name, place) for name in ALL for place in range(len(load(name).published))]
 DATA_COLUMNS = {
@@ -213,34 +212,9 @@ def test_an_unknown_name_lists_the_names():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_package_data_is_found_as_a_resource(name):
-    package = resources.files(f"mixlogit.datasets.{name}")
-    assert package.joinpath(f"{name}.csv.gz").is_file()
-    assert package.joinpath("README.md").is_file()
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_the_project_file_installs_the_package(name):
-    project = Path(__file__).parents[1] / "pyproject.toml"
-    if not project.is_file():
-        pytest.skip("the tests run away from the project file")
-    text = project.read_text("utf-8")
-    assert f'"mixlogit.datasets.{name}",' in text
-    assert '"*/*.csv.gz"' in text
-    assert '"*/*.md"' in text
-
-
-def run_python(code: str, path: Path) -> str:
-    """What a fresh interpreter prints that finds mixlogit at `path` first."""
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": str(path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def test_tables_lie_beside_their_description(name):
+    assert (ROOT / name / f"{name}.csv.gz").is_file()
+    assert (ROOT / name / "README.md").is_file()
 
 
 @pytest.mark.parametrize("name", ALL)

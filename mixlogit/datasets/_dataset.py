@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     import pandas as pd
 
 
@@ -78,11 +81,17 @@ class Dataset:
         return f"<Dataset {self.name!r}: {self.title}; {n_rows:,} rows, {n_columns} columns>"
 
 
-def read_table(package: str, filename: str) -> pd.DataFrame:
-    """A fresh frame from a compressed table inside a package, also when that is inside a zip."""
+def tables() -> Traversable:
+    """The folder of the tables: installed inside this package, beside the package in a checkout."""
+    installed = resources.files(__package__) / "tables"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "datasets"
+
+
+def read_table(name: str) -> pd.DataFrame:
+    """A fresh frame from the compressed table of a data set, also when that is inside a zip."""
     import pandas as pd
 
-    with resources.files(package).joinpath(filename).open("rb") as stream:
+    with (tables() / name / f"{name}.csv.gz").open("rb") as stream:
         return pd.read_csv(stream, compression="gzip")
 
 

@@ -35,7 +35,7 @@ def load() -> Dataset:
     return Dataset(
         name="travelmode",
         title="intercity travel mode in Australia, 210 travellers",
-        data=read_table(__name__, "travelmode.csv.gz"),
+        data=read_table("travelmode"),
         columns=describe_columns(_COLUMNS),
         source="statsmodels.datasets.modechoice, after table F18-2 of Greene (2011), Econometric "
         "Analysis, 7th edition",

@@ -68,7 +68,7 @@ def load() -> Dataset:
     them, all those of traveller 199, whose choice is unknown (CHOICE 0), and the car where the
     traveller has none (CAR_AV 0); train and Swissmetro are always available.
     """
-    wide = read_table(__name__, "swissmetro.csv.gz")
+    wide = read_table("swissmetro")
     return Dataset(
         name="swissmetro",
         title="train, Swissmetro or car, stated choices of 1191 travellers",
