@@ -50,6 +50,7 @@ class ArrayTable:
         alternative: Any = None,
         weights: Any = None,
         freq_weights: Any = None,
+        offset: Any = None,
         membership: Any = None,
     ) -> ArrayTable:
         """Put arrays side by side.
@@ -58,7 +59,7 @@ class ArrayTable:
         ----------
         exog : array_like, shape (R, L)
         endog, situation, individual, alternative : array_like, shape (R,), optional
-        weights, freq_weights : array_like, shape (R,), optional
+        weights, freq_weights, offset : array_like, shape (R,), optional
         membership : array_like, shape (R,) or (R, Q − 1), optional
 
         Raises
@@ -89,6 +90,7 @@ class ArrayTable:
             "alternative": alternative,
             "weights": weights,
             "freq_weights": freq_weights,
+            "offset": offset,
         }
         for role, values in vectors.items():
             roles[role] = None

@@ -24,6 +24,7 @@ import scipy.sparse
 from mixlogit.attributes import taken
 from mixlogit.choices import ChoiceData
 from mixlogit.layouts import Layout, Runs, Slots
+from mixlogit.offsets import shifted
 from mixlogit.threads import in_order
 
 __all__ = [
@@ -74,6 +75,7 @@ class Block(ABC):
         self.n_situations = situations.stop - situations.start
         self._start = _short(start - start[0])
         self._order = order
+        self._offset = None if data.offset is None else data.offset[:, start[0] : start[-1]]
 
         first, last = entries.start[individuals.start], entries.start[individuals.stop]
         self.entry_start = entries.start[individuals] - first
@@ -284,6 +286,29 @@ class _SmallSets(Block):
         """Attributes in the layout, (L, rows)."""
         return self._kept if self._is_kept else self._layout.lay_out(self.read())
 
+    @cached_property
+    def _kept_offset(self) -> np.ndarray:
+        """Offset in the layout, held in memory."""
+        assert self._offset is not None
+        return self._layout.lay_out(self._offset.T)
+
+    @cached_property
+    def _kept_chosen_offset(self) -> np.ndarray:
+        """Offset of all that individuals chose, held in memory."""
+        return self._by_individual(self._of_chosen(self._kept_offset))
+
+    def _laid_out_offset(self) -> np.ndarray | None:
+        """Offset in the layout, (1, rows)."""
+        if self._offset is None or self._is_kept:
+            return None if self._offset is None else self._kept_offset
+        return self._layout.lay_out(self._offset.T)
+
+    def _chosen_offset(self, offset: np.ndarray | None) -> np.ndarray | None:
+        """Offset of all that each individual chose, added up, (1, individuals)."""
+        if offset is None or self._is_kept:
+            return None if offset is None else self._kept_chosen_offset
+        return self._by_individual(self._of_chosen(offset))
+
     def _chosen(self, which: slice) -> np.ndarray:
         return self._kept_chosen[:, which] if self._is_kept else self._read_chosen(which)
 
@@ -307,16 +332,17 @@ class _SmallSets(Block):
         Last, what individuals chose (L, individuals), where sums with it keep their digits: not
         where choices are certain but for round-off, nor where many individuals share rows.
         """
-        layout = self._layout
+        layout, offset = self._layout, self._laid_out_offset()
         # utilities beyond the largest float give nan, which callers see
         with np.errstate(over="ignore", invalid="ignore"):
-            odds = beta @ exog
+            odds = shifted(beta @ exog, offset)
             farthest = max(odds.max(initial=0.0), -odds.min(initial=0.0))
             if self.has_own_rows and farthest < _TAME:
                 chosen = self._chosen_by_individual()
                 total = layout.reduce(np.add, np.exp(odds, out=odds), 1.0)
                 log_total = np.log(total).take(self.entry_situation, axis=1)
-                return odds, total, beta @ chosen - self._by_individual(log_total), chosen
+                of_chosen = shifted(beta @ chosen, self._chosen_offset(offset))
+                return odds, total, of_chosen - self._by_individual(log_total), chosen
             peak = layout.reduce(np.maximum, odds, 0.0)
             log_p = self._of_chosen(odds)
             layout.combine(np.subtract, odds, peak)
@@ -520,10 +546,11 @@ class _LargeSets(Block):
         return v
 
     def _choose(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Choice probabilities, in place of utilities (M, rows), and log-likelihoods."""
+        """Choice probabilities, in place of x'beta (M, rows), and log-likelihoods."""
         layout = self._layout
         # of such utilities too
         with np.errstate(over="ignore", invalid="ignore"):
+            shifted(v, self._offset)
             layout.combine(np.subtract, v, layout.reduce(np.maximum, v))
             log_p = v.take(self.entry_row, axis=1)
             total = layout.reduce(np.add, np.exp(v, out=v))

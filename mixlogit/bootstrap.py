@@ -20,6 +20,7 @@ from mixlogit.growth import FELL, classes_in_words, fit_beyond, one_of_many, ref
 from mixlogit.incumbent import keeps
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.nested import has_converged, refuse_other_data, refuse_penalty, unwrapped
+from mixlogit.offsets import same_offset
 from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults
 from mixlogit.simulate import redraw
@@ -342,11 +343,12 @@ def _refuse_pair(
         and a.choices.membership_names == b.choices.membership_names
         and same_rows(a.choices.exog, b.choices.exog)
         and np.array_equal(a.choices.membership, b.choices.membership)
+        and same_offset(a.choices.offset, b.choices.offset)
     )
     if not (same_terms and a.restrictions == b.restrictions):
         raise ArgumentError(
-            "The two fits differ in attributes, membership covariates or constraints. Fit one "
-            "model with both numbers of classes; model.with_classes gives the other."
+            "The two fits differ in attributes, membership covariates, offset or constraints. Fit "
+            "one model with both numbers of classes; model.with_classes gives the other."
         )
     if larger.llf < smaller.llf - FELL:
         raise ArgumentError(

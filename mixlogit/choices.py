@@ -76,6 +76,8 @@ class ChoiceData:
     notes : tuple of str
         What a reader of the results should know about the data; those that are found here, of
         coarse attributes and lonely alternatives, are added unless they are there already.
+    offset : ndarray, shape (1, R), or None
+        What is added to the utility of each sorted row, in utils.
 
     Attributes
     ----------
@@ -98,6 +100,7 @@ class ChoiceData:
     membership: np.ndarray
     membership_names: tuple[str, ...] = ("Intercept",)
     notes: tuple[str, ...] = ()
+    offset: np.ndarray | None = None
     exog_covariance: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -286,6 +289,7 @@ class ChoiceData:
             weights=self.weights[individual],
             membership=self.membership[individual],
             membership_names=self.membership_names,
+            offset=None if self.offset is None else self.offset[:, row],
         )
 
     def situation_of(self, rows: np.ndarray) -> np.ndarray:

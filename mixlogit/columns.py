@@ -68,6 +68,8 @@ class Columns:
         0/1 column; rows with 0 are left out of their choice set.
     freq_weights : column name or None
         How many identical individuals each one stands for, constant within individuals.
+    offset : column name or None
+        What is added to the utility of each row, in all classes.
     """
 
     situation: Hashable | None = None
@@ -76,6 +78,7 @@ class Columns:
     weights: Hashable | None = None
     availability: Hashable | None = None
     freq_weights: Hashable | None = None
+    offset: Hashable | None = None
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise for the first column that the table lacks."""

@@ -152,6 +152,7 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
         weights=arguments.weights,
         freq_weights=arguments.freq_weights,
         availability=arguments.availability,
+        offset=arguments.offset,
         missing=arguments.missing,
         common=[name for group in arguments.common for name in group],
         constraints=arguments.constraint,
@@ -342,6 +343,7 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         ("weights", "column of sampling weights"),
         ("freq-weights", "column of numbers of identical individuals"),
         ("availability", "column of 0/1; rows with 0 are left out of their choice set"),
+        ("offset", "column added to the utility of each row, with coefficient 1 in all classes"),
     ):
         group.add_argument(f"--{option}", metavar="COLUMN", help=purpose)
     group.add_argument(

@@ -26,6 +26,7 @@ _ROUND_OFF = 1e-10  # of a coefficient in elimination, relative to the largest o
 _RIDGE = 1e-10  # of the scaled information, in steps that meet a bound
 _MET = 1e-8  # how closely a start has to meet a constraint, relative to its size
 _CLASS_NAME = re.compile(r"class\d+\.")
+_WORD = re.compile(r"[^\s=+*/-]+")
 _SIGNS = {"+": 1, "-": -1}
 
 
@@ -39,7 +40,8 @@ class Restrictions:
         Attributes with one coefficient for all classes; the name of a categorical term stands
         for all its columns.
     linear : tuple of str
-        Equations in the names of parameters, such as ``"class1.time = 0"``.
+        Equations in the names of parameters, such as ``"class1.time = 0"``, and of attributes
+        that are common, such as ``"price = -1"``.
     signs : tuple of (str, str)
         Attributes, or single parameters, with "+" (at least 0) or "-" (at most 0).
     """
@@ -76,12 +78,39 @@ class Restrictions:
     @property
     def of_classes(self) -> tuple[str, ...]:
         """Those that hold for a class by its number: equations, and names with signs."""
-        return (*self.linear, *(name for name, _ in self.signs if _CLASS_NAME.match(name)))
+        texts = (*self.linear, *(name for name, _ in self.signs))
+        return tuple(text for text in texts if _CLASS_NAME.search(text))
 
     def exchangeable(self) -> Restrictions:
         """Keep those that hold whatever the number and the order of the classes."""
-        signs = tuple(pair for pair in self.signs if not _CLASS_NAME.match(pair[0]))
-        return Restrictions(self.common, (), signs)
+        named = self.of_classes
+        return Restrictions(
+            self.common,
+            tuple(text for text in self.linear if text not in named),
+            tuple(pair for pair in self.signs if pair[0] not in named),
+        )
+
+    def for_attributes(self, attributes: Sequence[str]) -> Restrictions:
+        """Write coefficients that are common without a class: they are of no class by its number.
+
+        Parameters
+        ----------
+        attributes : sequence of str, length L
+
+        Returns
+        -------
+        Restrictions
+        """
+        names = [*_picked(attributes, self.is_common(attributes)), *self.common]
+        if not names:
+            return self
+        longest_first = sorted(names, key=len, reverse=True)
+        every = re.compile(rf"class\d+\.({'|'.join(map(re.escape, longest_first))})(?![\w.:\[])")
+        return Restrictions(
+            self.common,
+            tuple(every.sub(r"\1", text) for text in self.linear),
+            tuple((every.sub(r"\1", name), sign) for name, sign in self.signs),
+        )
 
     def is_common(self, attributes: Sequence[str]) -> np.ndarray:
         """Which attributes have one coefficient for all classes, (L,)."""
@@ -112,7 +141,7 @@ class Restrictions:
         if not (self.common or self.linear or self.signs):
             return Constraints.none(len(names))
         rows = [*_common_rows(self.is_common(attributes), len(names), n_classes)]
-        rows += _linear_rows(self.linear, names)
+        rows += _linear_rows(self.linear, names, attributes, self.is_common(attributes))
         basis, origin, free = _eliminate(rows, len(names))
         if not len(free):
             raise ArgumentError("The constraints fix every parameter. Leave at least one free.")
@@ -305,6 +334,11 @@ class Constraints:
         )
 
 
+def _picked(names: Sequence[str], which: np.ndarray) -> list[str]:
+    """Some of the names."""
+    return [name for name, is_one in zip(names, which, strict=True) if is_one]
+
+
 def _strings(values: Any, what: str) -> tuple[str, ...]:
     """A string, several, or nothing, as a tuple."""
     if values is None:
@@ -339,7 +373,7 @@ def _common_rows(
 
 
 def read_equations(
-    given: Any, names: Sequence[str], what: str, wanted: str
+    given: Any, names: Sequence[str], what: str, wanted: str, alone: Sequence[str] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read linear equations in parameters.
 
@@ -352,6 +386,8 @@ def read_equations(
         Of the parameters.
     what, wanted : str
         What is read, and what should have been passed, for messages.
+    alone : sequence of str
+        Attributes that mean nothing without a class, for messages.
 
     Returns
     -------
@@ -372,6 +408,11 @@ def read_equations(
         words = re.findall(r"class\d+\.[^\s=+*/-]+", given) if isinstance(given, str) else []
         unknown = [word for word in words if word not in names]
         hint = did_you_mean(unknown[0], names) if unknown else ""
+        bare = [] if words or not isinstance(given, str) else _WORD.findall(given)
+        several = [word for word in bare if word in alone]
+        if several and not unknown:
+            unknown = several
+            hint = f" Name the class, as in class1.{several[0]}, or pass common={several[0]!r} too."
         reason = f"{show(unknown[0])} is no parameter" if unknown else f"{error}".partition("\n")[0]
         raise ArgumentError(
             f"{what} cannot be read: {reason}.{hint} Write {wanted} in the names of parameters, "
@@ -381,16 +422,26 @@ def read_equations(
 
 
 def _linear_rows(
-    linear: Sequence[str], names: Sequence[str]
+    linear: Sequence[str], names: Sequence[str], attributes: Sequence[str], is_common: np.ndarray
 ) -> list[tuple[np.ndarray, float, str]]:
-    """Equations in names of parameters: coefficients (D,), constant and text of each."""
+    """Equations in names of parameters: coefficients (D,), constant and text of each.
+
+    A common attribute stands for its coefficient in the first class, whose equal all others are.
+    """
+    common = [name for name in _picked(attributes, is_common) if name not in names]
+    place = [*range(len(names)), *(attributes.index(name) for name in common)]
     rows = []
     for text in linear:
         coefficients, constants = read_equations(
-            text, names, f"The constraint {text!r}", "an equation"
+            text,
+            [*names, *common],
+            f"The constraint {text!r}",
+            "an equation",
+            alone=[name for name in attributes if name not in common],
         )
         for row, constant in zip(coefficients, constants, strict=True):
-            rows.append((row, float(constant), repr(text)))
+            folded = np.bincount(place, weights=row, minlength=len(names))
+            rows.append((folded, float(constant), repr(text)))
     return rows
 
 

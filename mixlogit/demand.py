@@ -39,7 +39,10 @@ __all__ = [
 
 
 def log_probabilities(
-    exog: RowTable, situation_start: np.ndarray, beta: np.ndarray
+    exog: RowTable,
+    situation_start: np.ndarray,
+    beta: np.ndarray,
+    offset: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Log-probability of each row, and log-sum of each situation, under each class.
 
@@ -49,6 +52,8 @@ def log_probabilities(
         Sorted rows.
     situation_start : ndarray of int, shape (S + 1,)
     beta : ndarray, shape (K, L)
+    offset : ndarray, shape (1, R), optional
+        What is added to the utility of each row.
 
     Returns
     -------
@@ -62,6 +67,8 @@ def log_probabilities(
         begin = situation_start[situations.start : situations.stop + 1]
         rows = v[begin[0] : begin[-1]]
         np.matmul(exog[begin[0] : begin[-1]], beta.T, out=rows)
+        if offset is not None:
+            rows += offset[:, begin[0] : begin[-1]].T
         start, size = begin[:-1] - begin[0], np.diff(begin)
         peak = np.maximum.reduceat(rows, start, axis=0)
         rows -= np.repeat(peak, size, axis=0)
@@ -71,12 +78,17 @@ def log_probabilities(
     return v, log_sum
 
 
-def row_probabilities(exog: RowTable, situation_start: np.ndarray, beta: np.ndarray) -> np.ndarray:
+def row_probabilities(
+    exog: RowTable,
+    situation_start: np.ndarray,
+    beta: np.ndarray,
+    offset: np.ndarray | None = None,
+) -> np.ndarray:
     """Choice probability of each row under each class.
 
     Parameters
     ----------
-    exog, situation_start, beta
+    exog, situation_start, beta, offset
         As for `log_probabilities`.
 
     Returns
@@ -84,7 +96,7 @@ def row_probabilities(exog: RowTable, situation_start: np.ndarray, beta: np.ndar
     ndarray, shape (R, K)
         Sums to one over the rows of each situation.
     """
-    log_prob, _ = log_probabilities(exog, situation_start, beta)
+    log_prob, _ = log_probabilities(exog, situation_start, beta, offset)
     return np.exp(log_prob, out=log_prob)
 
 
@@ -151,6 +163,8 @@ class Market:
         Names of the columns of ``z``.
     alternative : ndarray of int, shape (R,), or None
         Alternative of each row, for what is reported by alternative.
+    offset : ndarray, shape (1, R), or None
+        What is added to the utility of each row.
     """
 
     exog: RowTable
@@ -159,6 +173,7 @@ class Market:
     z: np.ndarray
     covariates: tuple[str, ...]
     alternative: np.ndarray | None = None
+    offset: np.ndarray | None = None
 
     @property
     def has_common_prior(self) -> bool:
@@ -181,7 +196,8 @@ class Market:
             person, start = self.visits.person[visits], first[:-1] - first[0]
             mass, mass_slope = _class_mass(prior[person], self.z[person], weight[visits], start)
             exog = self.exog[rows]
-            log_prob, log_sum = log_probabilities(exog, begin - begin[0], parameters.beta)
+            offset = None if self.offset is None else self.offset[:, rows]
+            log_prob, log_sum = log_probabilities(exog, begin - begin[0], parameters.beta, offset)
             prob = np.exp(log_prob, out=log_prob)
             yield _Block(
                 rows=rows,

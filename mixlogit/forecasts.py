@@ -131,7 +131,7 @@ class ForecastResults:
             not needed. For a model built from arrays: attributes (R, L). The fitted data if None.
         which : {"prob", "class_prob", "linear"}
             "prob": choice probability of each row, averaged over the classes. "class_prob": choice
-            probability under each class. "linear": utility x'beta under each class.
+            probability under each class. "linear": utility under each class, x'beta and the offset.
         history : None, "fitted" or DataFrame
             How "prob" weights the classes. None: by the probabilities of membership that
             covariates give. "fitted": by the posterior of each individual, given its choices in
@@ -168,8 +168,11 @@ class ForecastResults:
         if which == "linear":
             for rows, exog in blocks_of_rows(sets.exog):
                 by_class[order[rows]] = exog @ beta.T
+                if sets.offset is not None:
+                    by_class[order[rows]] += sets.offset[:, rows].T
             return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
-        prob = row_probabilities(sets.exog, sets.arrangement.situation_start, beta)
+        start = sets.arrangement.situation_start
+        prob = row_probabilities(sets.exog, start, beta, sets.offset)
         if which == "class_prob":
             by_class[order] = prob
             return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
@@ -211,7 +214,8 @@ class ForecastResults:
             )
         sets, entries = self.model.spec.read(as_frame(data))
         begin = sets.arrangement.situation_start
-        log_prob, _ = log_probabilities(sets.exog, begin, self._parameters.beta)
+        beta = self._parameters.beta
+        log_prob, _ = log_probabilities(sets.exog, begin, beta, sets.offset)
         log_f = history_log_likelihoods(log_prob, entries.row, entries.count, entries.start)
         first = np.searchsorted(begin, entries.row[entries.start[:-1]], side="right") - 1
         prior = self.model.market(sets, weighted=False).prior(self._parameters)[first]
@@ -451,6 +455,11 @@ class ForecastResults:
                 f"The column {attribute!r} of the table enters {plural(len(moved), 'column')} of "
                 f"the design: {listed(moved)}. To move with it, the table is needed: pass data=."
             )
+        if attribute == self.model.spec.columns.offset:
+            raise ArgumentError(
+                f"The column {attribute!r} is also the offset, which would have to grow with it. "
+                "Give the offset a column of its own to hold it fixed."
+            )
         frame = as_frame(data)
         column = frame[attribute]
         if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
@@ -512,7 +521,7 @@ class ForecastResults:
         """
         sets = self.model.choice_sets(data, **ids)
         _, log_sum = log_probabilities(
-            sets.exog, sets.arrangement.situation_start, self._parameters.beta
+            sets.exog, sets.arrangement.situation_start, self._parameters.beta, sets.offset
         )
         frame = pd.DataFrame(log_sum, index=self._situations(sets), columns=self._class_names)
         weight = self._class_weights(sets, None)
@@ -571,7 +580,10 @@ class ForecastResults:
         before, after = self._pair(data, scenario, ids)
         market = self.model.market(before)
         changed = replace(
-            market, exog=after.exog, situation_start=after.arrangement.situation_start
+            market,
+            exog=after.exog,
+            situation_start=after.arrangement.situation_start,
+            offset=after.offset,
         )
         difference = mean_log_sums(changed, self._parameters) - mean_log_sums(
             market, self._parameters
@@ -668,7 +680,8 @@ class ForecastResults:
         """Columns of a table that predictions depend on."""
         spec = self.model.spec
         gate = () if spec.membership is None else spec.membership.columns
-        other = [spec.columns.availability, spec.columns.weights, spec.columns.freq_weights]
+        columns = spec.columns
+        other = [columns.availability, columns.weights, columns.freq_weights, columns.offset]
         return [
             *dict.fromkeys([*spec.utility.columns, *gate, *(c for c in other if c is not None)])
         ]

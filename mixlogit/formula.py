@@ -45,6 +45,7 @@ from mixlogit.errors import (
     warn,
 )
 from mixlogit.identification import LARGEST, is_in_range, refuse_not_finite
+from mixlogit.offsets import read_offset
 from mixlogit.replay import says_what_is_missing
 
 __all__ = ["ChoiceFormula", "ChoiceSets"]
@@ -70,6 +71,8 @@ class ChoiceSets:
         The user's row labels.
     weights : dict of Series
         The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
+    offset : ndarray, shape (1, R), or None
+        What is added to the utility of each sorted row.
     """
 
     exog: RowTable
@@ -77,6 +80,7 @@ class ChoiceSets:
     membership: np.ndarray | None
     index: pd.Index
     weights: dict[str, pd.Series] = field(default_factory=dict)
+    offset: np.ndarray | None = None
 
     def situation_weights(self) -> np.ndarray:
         """Weight of who faces each situation, (S,); ones without a column of weights."""
@@ -198,6 +202,7 @@ class ChoiceFormula:
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
             notes=(*kept.notes, *weight_notes),
+            offset=_offset_of(frame, columns, arrangement, stored),
         )
         return cls(formula, choice, utility, gate, columns, choices), data
 
@@ -282,7 +287,7 @@ class ChoiceFormula:
         if choices == "auto":
             rule = "one" if survey.is_binary else "counts"
         parts: list[tuple[int, Arrangement, Entries]] = []
-        weights, people_frames = [], []
+        weights, people_frames, offsets = [], [], []
         with RowFile(folder, (survey.n_kept, len(utility.names)), stored) as file:
             for piece in pieces():
                 if not piece.kept.rows.any():
@@ -293,12 +298,15 @@ class ChoiceFormula:
                     counts = read_counts(piece.chosen, arrangement, rule, choice)
                     entries = tally(arrangement, counts)
                     entries, weight, _ = _weighted(frame, columns, arrangement, entries)
+                    offset = _offset_of(frame, columns, arrangement, stored)
                     if gate_formula is not None:
                         people = _People.of(arrangement, entries)
                         people_frames.append(people.frame(frame, covariates))
                 file.write(utility.matrix(frame, order=arrangement.permutation, dtype=stored))
                 parts.append((piece.first, arrangement, entries))
                 weights.append(weight)
+                if offset is not None:
+                    offsets.append(offset)
             arrangement = joined_arrangement([part[:2] for part in parts], key, columns.alternative)
             entries = joined_entries([part[1:] for part in parts], arrangement)
             del parts
@@ -317,6 +325,7 @@ class ChoiceFormula:
                 membership=z,
                 membership_names=("Intercept",) if gate is None else gate.names,
                 notes=(*survey.notes, *_frequency_notes(columns, entries)),
+                offset=np.concatenate(offsets, axis=1) if offsets else None,
             )
         return cls(formula, choice, utility, gate, columns, choices), data, survey.n_rows
 
@@ -334,6 +343,7 @@ class ChoiceFormula:
         freq_weights: Hashable | None,
         membership: str,
         env: patsy.EvalEnvironment,
+        offset: Hashable | None = None,
         dtype: Any = np.float64,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read one table of alternatives that many individuals choose from, repeatedly.
@@ -353,6 +363,8 @@ class ChoiceFormula:
         membership : str
             Formula on the columns of ``choices``.
         env : EvalEnvironment
+        offset : column name
+            Column of ``table``.
         dtype : {"float64", "float32"}
             What the attributes are stored as.
 
@@ -361,7 +373,10 @@ class ChoiceFormula:
         ChoiceFormula, ChoiceData
         """
         stored = stored_type(dtype)
-        require_column(table, alternative, "alternative=", "the table of alternatives")
+        columns = Columns(alternative=alternative, offset=offset)
+        for role, column in (("alternative", alternative), ("offset", offset)):
+            if column is not None:
+                require_column(table, column, f"{role}=", "the table of alternatives")
         if len(table) == 0:
             raise DataError("The table of alternatives has no rows. Pass at least two of them.")
         where = "the table of choices"
@@ -415,8 +430,8 @@ class ChoiceFormula:
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
             notes=notes,
+            offset=_offset_of(table, columns, arrangement, stored),
         )
-        columns = Columns(alternative=alternative)
         name = "choice" if count is None else str(count)
         return cls(formula, name, utility, gate, columns), data
 
@@ -459,7 +474,8 @@ class ChoiceFormula:
             )
         names = {"weights": columns.weights, "freq_weights": columns.freq_weights}
         weights = {role: frame[name] for role, name in names.items() if name is not None}
-        return ChoiceSets(exog, arrangement, z, frame.index, weights)
+        offset = _offset_of(frame, columns, arrangement, exog.dtype)
+        return ChoiceSets(exog, arrangement, z, frame.index, weights, offset)
 
     def people(self, frame: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
         """Read the membership covariates of a new table, which need not have choice sets.
@@ -625,6 +641,15 @@ def _weighted(
         return people.frame(frame, [name], "weight")[name]
 
     return _with_weights(entries, columns, of_individual, people.place)
+
+
+def _offset_of(
+    frame: pd.DataFrame, columns: Columns, arrangement: Arrangement, dtype: Any
+) -> np.ndarray | None:
+    """Offset of the sorted rows of a table, (1, R), if there is one."""
+    if columns.offset is None:
+        return None
+    return read_offset(frame[columns.offset], columns.offset, arrangement, dtype)
 
 
 def _with_weights(
@@ -860,7 +885,8 @@ def _kept_rows(
     weighted = available
     if columns.individual is None and (columns.weights, columns.freq_weights) != (None, None):
         weighted = available & (chosen_numbers(chosen, choice) != 0)
-    where = dict.fromkeys((*used, columns.alternative, columns.availability), available)
+    of_rows = (columns.alternative, columns.availability, columns.offset)
+    where = dict.fromkeys((*used, *of_rows), available)
     where = dict.fromkeys((columns.weights, columns.freq_weights), weighted) | where
     read = [name for name in where if name is not None]
     for name in read:

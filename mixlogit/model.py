@@ -35,7 +35,10 @@ from mixlogit.withheld import Withheld
 __all__ = ["MixedMultinomialLogit"]
 
 # What new arrays may come with.
-_ARRAYS = ("situation", "individual", "alternative", "weights", "freq_weights", "membership")
+_ARRAYS = (
+    *("situation", "individual", "alternative", "weights", "freq_weights", "offset"),
+    "membership",
+)
 
 
 class _Names(PandasData):
@@ -90,6 +93,11 @@ class MixedMultinomialLogit(LikelihoodModel):
         How many identical individuals each individual stands for, at least 1; they enter the
         number of individuals and all errors as so many. Where they stand as for ``weights``; both
         may be given.
+    offset : array_like, shape (R,), optional
+        What is added to the utility of each row, in utils, with coefficient 1 in all classes: a
+        correction for sampled alternatives, log(1 / q) of the probability q of being sampled
+        (McFadden 1978), or the part of utility whose coefficients are known. ``llnull`` and the
+        logit with one class have it too.
     choices : {"auto", "one", "counts"}
         "one": exactly one chosen row per situation. "counts": any counts. "auto": counts if some
         value is neither 0 nor 1.
@@ -99,7 +107,8 @@ class MixedMultinomialLogit(LikelihoodModel):
     constraints : str or sequence of str
         Linear equations in the names of parameters, such as ``"class1.time = 0"`` or
         ``"class2.wait = class3.wait"``. Classes then keep the numbers given here, and are not
-        ordered by their share.
+        ordered by their share. Equations in common attributes alone, such as ``"time = 1"`` with
+        ``common="time"``, name no class, and hold for any number of classes.
     signs : dict of str to {"+", "-"}, optional
         Attributes, or single parameters, whose coefficients are at least 0 or at most 0.
     dtype : {"float64", "float32"}
@@ -126,6 +135,9 @@ class MixedMultinomialLogit(LikelihoodModel):
     ----------
     X. Bing, F. Bunea, J. Niles-Weed and M. Wegkamp (2024), Learning large softmax mixtures with
     warm start EM, arXiv 2409.09903.
+
+    D. McFadden (1978), Modelling the choice of residential location, in Spatial Interaction Theory
+    and Planning Models, North-Holland, 75–96.
     """
 
     _is_from_arrays = False
@@ -142,6 +154,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         membership: Any = None,
         weights: Any = None,
         freq_weights: Any = None,
+        offset: Any = None,
         choices: str = "auto",
         common: Any = (),
         constraints: Any = (),
@@ -156,6 +169,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             alternative=alternative,
             weights=weights,
             freq_weights=freq_weights,
+            offset=offset,
             membership=membership,
         )
         learned, data = arrays.learn(choices, dtype)
@@ -177,6 +191,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights: str | None = None,
         freq_weights: str | None = None,
         availability: str | None = None,
+        offset: str | None = None,
         choices: str = "auto",
         missing: str = "raise",
         common: Any = (),
@@ -208,6 +223,8 @@ class MixedMultinomialLogit(LikelihoodModel):
             Columns of sampling weights and of numbers of identical individuals, as for the class.
         availability : str, optional
             Column of 0/1; rows with 0 are left out of their choice set.
+        offset : str, optional
+            Column of what is added to the utility of each row, as for the class.
         choices : {"auto", "one", "counts"}
             As for the class.
         missing : {"raise", "drop"}
@@ -239,7 +256,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         learned, choice_data = ChoiceFormula.learn(
             formula,
             frame,
-            Columns(situation, individual, alternative, weights, availability, freq_weights),
+            Columns(
+                situation, individual, alternative, weights, availability, freq_weights, offset
+            ),
             membership=membership,
             choices=choices,
             missing=missing,
@@ -265,6 +284,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights: str | None = None,
         freq_weights: str | None = None,
         availability: str | None = None,
+        offset: str | None = None,
         choices: str = "auto",
         missing: str = "raise",
         common: Any = (),
@@ -288,7 +308,9 @@ class MixedMultinomialLogit(LikelihoodModel):
             Number of latent classes, K.
         situation : str
             Column of ids of choice situations.
-        individual, alternative, membership, weights, freq_weights, availability, choices, missing
+        individual, alternative, membership, weights, freq_weights, availability, offset, choices
+            As for `from_formula`.
+        missing
             As for `from_formula`.
         common, constraints, signs, dtype
             As for the class.
@@ -314,17 +336,20 @@ class MixedMultinomialLogit(LikelihoodModel):
         -----
         The chunks are read twice, and once more for each pass that a transform such as
         ``standardize`` needs. Individuals keep the order of the table, in which `posterior`
-        lists them. What stays in memory is about 2 bytes per row, and 4 or 8 more if rows are not
-        in order or are left out; 90 to 180 bytes per situation, and L numbers more in sets of more
-        than 16 alternatives if an individual has hundreds of rows; K numbers per individual;
-        and membership covariates. The file is read block by block on every pass of a fit.
+        lists them. What stays in memory is about 2 bytes per row, 4 or 8 more if rows are not in
+        order or are left out, and as many again for an offset; 90 to 180 bytes per situation, and
+        L numbers more in sets of more than 16 alternatives if an individual has hundreds of rows;
+        K numbers per individual; and membership covariates. The file is read block by block
+        on every pass of a fit.
         Predictions for the fitted table hold K numbers per row. ``lr_test`` of models with
         different formulas, and the bootstrap, hold the table, or K numbers per row.
         """
         learned, choice_data, n_rows = ChoiceFormula.learn_chunks(
             formula,
             chunks,
-            Columns(situation, individual, alternative, weights, availability, freq_weights),
+            Columns(
+                situation, individual, alternative, weights, availability, freq_weights, offset
+            ),
             membership=membership,
             choices=choices,
             missing=missing,
@@ -351,6 +376,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         membership: str = "1",
         weights: str | None = None,
         freq_weights: str | None = None,
+        offset: str | None = None,
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
@@ -382,6 +408,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         weights, freq_weights : str, optional
             Columns of ``choices`` of sampling weights and of numbers of identical individuals,
             constant within individuals.
+        offset : str, optional
+            Column of ``table`` of what is added to the utility of each alternative.
         common, constraints, signs, dtype
             As for the class.
 
@@ -413,6 +441,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             freq_weights=freq_weights,
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
+            offset=offset,
             dtype=dtype,
         )
         model = cls.__new__(cls)
@@ -472,13 +501,13 @@ class MixedMultinomialLogit(LikelihoodModel):
         self.spec = spec
         self.formula = spec.formula
         self.n_classes = int(n_classes)
-        self.restrictions = restrictions
+        self.restrictions = restrictions.for_attributes(data.exog_names)
         self._row_index = index
         self._table: ChoiceTable | None = None
         is_there = not isinstance(data, Withheld)
         arrays = (data.counts(), data.exog) if is_there else (None, None)
         super().__init__(*arrays, hasconst=False)
-        self.constraints = restrictions.on(self.param_names, data.exog_names, self.n_classes)
+        self.constraints = self.restrictions.on(self.param_names, data.exog_names, self.n_classes)
 
     def _handle_data(
         self, endog: Any, exog: Any, missing: str, hasconst: bool, **kwargs: Any
@@ -913,8 +942,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         data : DataFrame or array_like, optional
             The fitted data if None.
         **ids
-            ``situation``, ``individual``, ``alternative``, ``weights``, ``freq_weights`` and
-            ``membership``, one row per row of the data, for a model built from arrays.
+            ``situation``, ``individual``, ``alternative``, ``weights``, ``freq_weights``,
+            ``offset`` and ``membership``, one row per row of the data, for a model built from
+            arrays.
 
         Returns
         -------
@@ -928,13 +958,21 @@ class MixedMultinomialLogit(LikelihoodModel):
         if data is None:
             if ids:
                 raise ArgumentError(f"{', '.join(ids)} go with new data. Pass the data too.")
-            return ChoiceSets(self.choices.exog, self.choices.arrangement, None, self._row_index)
+            known = self.choices
+            return ChoiceSets(
+                known.exog, known.arrangement, None, self._row_index, offset=known.offset
+            )
         if self._is_from_arrays:
             unknown = sorted(set(ids) - set(_ARRAYS))
             if unknown:
                 raise ArgumentError(
                     f"New arrays do not come with {', '.join(unknown)}. What goes with them is "
                     f"{', '.join(_ARRAYS)}."
+                )
+            if self.spec.columns.offset is not None and ids.get("offset") is None:
+                raise ArgumentError(
+                    "The model has an offset, and the new arrays have none. Pass offset=, one "
+                    "value per row; zeros, where nothing is to be added to utilities."
                 )
             table = ArrayTable.of(data, **ids)
             given = {role: name for role, name in vars(table.columns).items() if name is not None}
@@ -982,4 +1020,5 @@ class MixedMultinomialLogit(LikelihoodModel):
             weight = np.add.reduceat(data.total_weight[person] * entries.count, first)
             start = np.searchsorted(situation[first], np.arange(len(begin)))
             visits, z = Visits(person[first], start, weight), data.membership
-        return Market(sets.exog, begin, visits, z, data.membership_names, alternative)
+        names = data.membership_names
+        return Market(sets.exog, begin, visits, z, names, alternative, sets.offset)

@@ -20,6 +20,7 @@ from statsmodels.base.model import LikelihoodModelResults
 from mixlogit.choices import ChoiceData
 from mixlogit.constraints import Constraints
 from mixlogit.errors import ArgumentError, plural, show
+from mixlogit.offsets import same_offset
 
 if TYPE_CHECKING:
     from mixlogit.results import MixedMultinomialLogitResults
@@ -138,6 +139,9 @@ def _embedding(
     place = np.empty(int(restricted.arrangement.order.max()) + 1, dtype=np.intp)
     place[restricted.arrangement.order] = np.arange(restricted.n_rows)
     same_order = place[general.arrangement.order]
+    offset = restricted.offset
+    if not same_offset(None if offset is None else offset[:, same_order], general.offset):
+        return None, "the offset"
     tastes, missing = _coordinates(
         np.asarray(restricted.exog),
         same_order,

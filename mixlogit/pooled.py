@@ -24,7 +24,7 @@ _ascents: WeakKeyDictionary[ChoiceTable, dict[float, Ascent[Evaluation]]] = Weak
 
 
 def at_equal_probabilities(likelihood: MixtureLikelihood) -> Evaluation:
-    """The logit with one class where all tastes are zero."""
+    """The logit with one class where all tastes are zero: an offset alone tells rows apart."""
     known = _starts.setdefault(likelihood.table, {})
     if likelihood.penalty not in known:
         one = likelihood.with_classes(1)

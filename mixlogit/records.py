@@ -23,6 +23,7 @@ from mixlogit.curvature import Point
 from mixlogit.entries import Entries
 from mixlogit.errors import StorageError
 from mixlogit.estimation import METHODS, Fit
+from mixlogit.identification import is_in_range
 from mixlogit.labels import index_of, index_record, value_of, value_record
 from mixlogit.likelihood import Evaluation, Parameters
 from mixlogit.terms import formula_record
@@ -103,6 +104,7 @@ def _choices_record(data: ChoiceData, arrays: Arrays, include_data: bool) -> dic
         "permutation": arrangement.permutation,
         "situation_owner": arrangement.situation_owner,
         "alternative_codes": arrangement.alternative_codes,
+        "offset": data.offset,
     }
     ids = {
         "situation_ids": arrangement.situation_ids,
@@ -161,6 +163,9 @@ def choices_of(file: Archive, record: Record, labels: pd.Index | None) -> Choice
     weights = file.floats("weights", (n,))
     if not (weights > 0).all():
         raise StorageError("its weights are not positive")
+    offset = None
+    if "offset" in rows.texts("has"):
+        offset = _offset_of(file, len(exog))
     return ChoiceData(
         exog=as_rows(exog),
         exog_names=names,
@@ -170,7 +175,16 @@ def choices_of(file: Archive, record: Record, labels: pd.Index | None) -> Choice
         membership=file.floats("covariates", (n, len(covariates))),
         membership_names=covariates,
         notes=notes,
+        offset=offset,
     )
+
+
+def _offset_of(file: Archive, n_rows: int) -> np.ndarray:
+    """What is added to utilities."""
+    offset = file.array("offset", "f", (1, n_rows))
+    if offset.dtype not in (np.float64, np.float32) or not is_in_range(offset).all():
+        raise StorageError("its offset is not of finite numbers")
+    return offset
 
 
 def _arrangement_of(file: Archive, rows: Record, n_rows: int, n_labels: int) -> Arrangement:

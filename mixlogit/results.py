@@ -20,7 +20,7 @@ from mixlogit.forecasts import ForecastResults
 from mixlogit.inference import InferenceResults
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
-from mixlogit.pooled import pooled_ascent
+from mixlogit.pooled import at_equal_probabilities, pooled_ascent
 from mixlogit.postestimation import (
     Criteria,
     criteria,
@@ -217,8 +217,13 @@ class MixedMultinomialLogitResults(
 
     @cached_property
     def llnull(self) -> float:
-        """Log-likelihood of equal probabilities within every choice set."""
+        """Log-likelihood where all coefficients are zero: of equal shares in every choice set.
+
+        With an offset, of the shares that it alone implies.
+        """
         data = self.model.choices
+        if data.offset is not None:
+            return at_equal_probabilities(self.model.likelihood()).llf
         entries = data.entries
         situation = data.situation_of(entries.row)
         log_size = np.log(data.arrangement.sizes)[situation]
@@ -437,6 +442,7 @@ class MixedMultinomialLogitResults(
         data = self.model.choices.overview
         certificate = self.certificate()
         method = {"em-newton": "EM and Newton", "em": "EM", "newton": "Newton"}
+        has_offset = self.model.spec.columns.offset is not None
         left = [
             ("Dep. variable", self.model.endog_names),
             ("Model", "MixedMultinomialLogit"),
@@ -461,7 +467,7 @@ class MixedMultinomialLogitResults(
             ("Parameters", f"{self.df_model}"),
             ("Df residuals", f"{self.df_resid}"),
             ("Log-likelihood", f"{self.llf:.4f}"),
-            ("LL equal shares", f"{self.llnull:.4f}"),
+            ("LL offset alone" if has_offset else "LL equal shares", f"{self.llnull:.4f}"),
             ("LL one class", f"{self.ll_mnl:.4f}"),
             ("McFadden rho2", f"{self.prsquared:.4f}"),
             ("Adjusted rho2", f"{self.prsquared_adj:.4f}"),

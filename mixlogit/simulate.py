@@ -33,13 +33,14 @@ def simulate_choices(
     alternative: str | None = None,
     name: str = "choice",
     class_name: str | None = None,
+    offset: str | None = None,
     rng: int | np.random.Generator | None = 0,
 ) -> pd.DataFrame:
     """Let individuals with latent classes choose from the choice sets of a table.
 
     Every individual draws a class, and then takes, in each situation, the alternative of the
-    largest utility x'beta plus an error of the standard Gumbel distribution: the choices of a
-    mixture of logits.
+    largest utility x'beta, and an offset if there is one, plus an error of the standard Gumbel
+    distribution: the choices of a mixture of logits.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def simulate_choices(
         Column of 0/1 to put the choices in.
     class_name : str, optional
         Column to put the drawn class in, 1 to K.
+    offset : str, optional
+        Column of what is added to the utility of each row, in all classes.
     rng : int, Generator or None
         Seed. The choices do not depend on the order of the rows: individuals draw in the order of
         their ids, and alternatives in that of theirs or, without ids, of their attributes.
@@ -96,7 +99,7 @@ def simulate_choices(
         raise ArgumentError(
             "class_params is empty. Give one row per attribute, one column a class."
         )
-    columns = Columns(situation, individual, alternative)
+    columns = Columns(situation, individual, alternative, offset=offset)
     columns.check(frame)
     for attribute in attributes:
         require_column(frame, attribute, "attribute ")
@@ -106,8 +109,9 @@ def simulate_choices(
 
     exog = np.column_stack([_numbers(frame, attribute) for attribute in attributes])
     ids = columns.ids(frame)
+    added = np.zeros((len(frame), 1)) if offset is None else _numbers(frame, offset)[:, None]
     if alternative is None:  # any order will do that does not come from the rows
-        ids["alternative"] = np.argsort(np.lexsort(exog.T))
+        ids["alternative"] = np.argsort(np.lexsort(np.hstack([added, exog]).T))
     arrangement = arrange(len(frame), **ids)
     order, sizes = arrangement.order, arrangement.sizes
     start = arrangement.situation_start[:-1]
@@ -118,7 +122,7 @@ def simulate_choices(
     class_of_row = np.repeat(classes[owner], sizes)
 
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused
-        by_class = exog[order] @ tastes.to_numpy(dtype=float)  # (R, K)
+        by_class = exog[order] @ tastes.to_numpy(dtype=float) + added[order]  # (R, K)
         utility = by_class[np.arange(len(order)), class_of_row]
         _refuse_infinite(by_class, arrangement)
         # without the common part, in which errors of size one could drown
@@ -249,6 +253,7 @@ def redraw(choices: ChoiceData, parameters: Parameters, rng: np.random.Generator
         weights=choices.weights[whose],
         membership=choices.membership[whose],
         membership_names=choices.membership_names,
+        offset=choices.offset,
     )
 
 
@@ -313,7 +318,7 @@ def _draw(
         One entry for every row that was chosen on an occasion.
     """
     start = choices.arrangement.situation_start
-    prob = row_probabilities(choices.exog, start, beta)  # (R, K)
+    prob = row_probabilities(choices.exog, start, beta, choices.offset)  # (R, K)
     sizes = choices.arrangement.sizes[situation]
     found = []
     for size in np.unique(sizes):

@@ -18,12 +18,24 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Individual:
-    """One decision maker: attributes (J, L) and counts (J,) per situation, weights, covariates."""
+    """One decision maker: attributes (J, L) and counts (J,) per situation, weights, covariates.
+
+    And, where there is any, an offset per situation: (J,), or (J, K) by class.
+    """
 
     choices: tuple[tuple[np.ndarray, np.ndarray], ...]
     weight: float
     frequency: float
     z: np.ndarray
+    offset: tuple[np.ndarray, ...] | None = None
+
+    def menus(self, k: int = 0) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Attributes, counts and the offset of class k in each situation."""
+        out = []
+        for s, (x, n) in enumerate(self.choices):
+            added = np.zeros(len(x)) if self.offset is None else self.offset[s]
+            out.append((x, n, added[:, k] if added.ndim == 2 else added))
+        return out
 
     @property
     def total_weight(self) -> float:
@@ -56,9 +68,11 @@ def log_sum_exp(values: Sequence[float] | np.ndarray) -> float:
     return float(top + math.log(sum(math.exp(value - top) for value in values)))
 
 
-def log_prob(x: np.ndarray, b: np.ndarray) -> np.ndarray:
+def log_prob(x: np.ndarray, b: np.ndarray, offset: np.ndarray | None = None) -> np.ndarray:
     """Log-probability of each alternative of one situation (J,)."""
     utility = [sum(x[j, a] * b[a] for a in range(len(b))) for j in range(len(x))]
+    if offset is not None:
+        utility = [v + added for v, added in zip(utility, offset, strict=True)]
     return np.array(utility) - log_sum_exp(utility)
 
 
@@ -76,32 +90,33 @@ def log_membership(z: np.ndarray, gamma: np.ndarray) -> np.ndarray:
     return np.array(index) - log_sum_exp(index)
 
 
-def log_kernel(person: Individual, b: np.ndarray) -> float:
-    """Log-probability of all choices of an individual whose tastes are b."""
+def log_kernel(person: Individual, b: np.ndarray, k: int = 0) -> float:
+    """Log-probability of all choices of an individual of class k, whose tastes are b."""
     total = 0.0
-    for x, n in person.choices:
-        log_p = log_prob(x, b)
+    for x, n, added in person.menus(k):
+        log_p = log_prob(x, b, added)
         for j in range(len(x)):
-            total += n[j] * log_p[j]
+            if n[j] > 0:
+                total += n[j] * log_p[j]
     return float(total)
 
 
-def taste_score(person: Individual, b: np.ndarray) -> np.ndarray:
+def taste_score(person: Individual, b: np.ndarray, k: int = 0) -> np.ndarray:
     """Gradient of `log_kernel` (L,): chosen less expected attributes."""
     score = np.zeros(len(b))
-    for x, n in person.choices:
-        p = np.exp(log_prob(x, b))
+    for x, n, added in person.menus(k):
+        p = np.exp(log_prob(x, b, added))
         mean = sum(p[j] * x[j] for j in range(len(x)))
         for j in range(len(x)):
             score += n[j] * (x[j] - mean)
     return score
 
 
-def taste_hessian(person: Individual, b: np.ndarray) -> np.ndarray:
+def taste_hessian(person: Individual, b: np.ndarray, k: int = 0) -> np.ndarray:
     """Hessian of `log_kernel` (L, L): minus the variance of the attributes, choice by choice."""
     hessian = np.zeros((len(b), len(b)))
-    for x, n in person.choices:
-        p = np.exp(log_prob(x, b))
+    for x, n, added in person.menus(k):
+        p = np.exp(log_prob(x, b, added))
         mean = sum(p[j] * x[j] for j in range(len(x)))
         for j in range(len(x)):
             hessian -= sum(n) * p[j] * np.outer(x[j] - mean, x[j] - mean)
@@ -114,7 +129,7 @@ def taste_hessian(person: Individual, b: np.ndarray) -> np.ndarray:
 def log_joint(person: Individual, beta: np.ndarray, gamma: np.ndarray) -> list[float]:
     """Log-probability of each class together with the choices."""
     prior = log_membership(person.z, gamma)
-    return [prior[k] + log_kernel(person, beta[k]) for k in range(len(beta))]
+    return [prior[k] + log_kernel(person, beta[k], k) for k in range(len(beta))]
 
 
 def log_likelihood(problem: Problem, beta: np.ndarray, gamma: np.ndarray) -> float:
@@ -139,7 +154,7 @@ def posterior(problem: Problem, beta: np.ndarray, gamma: np.ndarray) -> np.ndarr
 def complete_score(person: Individual, k: int, beta: np.ndarray, gamma: np.ndarray) -> np.ndarray:
     """Gradient (D,) of the log-likelihood of one individual known to be of class k."""
     tastes, membership = np.zeros(beta.shape), np.zeros(gamma.shape)
-    tastes[k] = taste_score(person, beta[k])
+    tastes[k] = taste_score(person, beta[k], k)
     alpha = np.exp(log_membership(person.z, gamma))
     for m in range(1, len(beta)):
         membership[m - 1] = ((k == m) - alpha[m]) * person.z
@@ -151,7 +166,7 @@ def complete_hessian(person: Individual, k: int, beta: np.ndarray, gamma: np.nda
     (n_classes, n_attributes), n_covariates = beta.shape, gamma.shape[1]
     hessian = np.zeros((beta.size + gamma.size,) * 2)
     own = slice(k * n_attributes, (k + 1) * n_attributes)
-    hessian[own, own] = taste_hessian(person, beta[k])
+    hessian[own, own] = taste_hessian(person, beta[k], k)
     alpha = np.exp(log_membership(person.z, gamma))
     for m in range(1, n_classes):
         for o in range(1, n_classes):
@@ -223,9 +238,11 @@ def em_step(problem: Problem, beta: np.ndarray, gamma: np.ndarray) -> tuple[np.n
     def class_logit(b: np.ndarray, k: int) -> Derivatives:
         value, gradient, curvature = 0.0, np.zeros(len(b)), np.zeros((len(b), len(b)))
         for i, person in enumerate(problem):
-            value += weight[i] * r[i, k] * log_kernel(person, b)
-            gradient += weight[i] * r[i, k] * taste_score(person, b)
-            curvature += weight[i] * r[i, k] * taste_hessian(person, b)
+            if r[i, k] == 0:  # of a class that cannot have made these choices
+                continue
+            value += weight[i] * r[i, k] * log_kernel(person, b, k)
+            gradient += weight[i] * r[i, k] * taste_score(person, b, k)
+            curvature += weight[i] * r[i, k] * taste_hessian(person, b, k)
         return value, gradient, curvature
 
     def fractional_logit(flat: np.ndarray) -> Derivatives:
@@ -341,8 +358,8 @@ Vector = np.ndarray
 def whitened_choices(person: Individual, b: np.ndarray, unit: np.ndarray) -> list[Vector]:
     """Whitened score (D,) of every choice of an individual at tastes b, given unit (L, D)."""
     result = []
-    for x, n in person.choices:
-        p = np.exp(log_prob(x, b))
+    for x, n, added in person.menus():
+        p = np.exp(log_prob(x, b, added))
         mean = sum(p[j] * x[j] for j in range(len(x)))
         for j in range(len(x)):
             result += [unit.T @ (x[j] - mean)] * int(n[j])
@@ -354,8 +371,8 @@ def expected_choices(
 ) -> list[Vector]:
     """Mean of `whitened_choices` where the individual has other tastes than b."""
     result = []
-    for x, n in person.choices:
-        change = np.exp(log_prob(x, tastes)) - np.exp(log_prob(x, b))
+    for x, n, added in person.menus():
+        change = np.exp(log_prob(x, tastes, added)) - np.exp(log_prob(x, b, added))
         result += [unit.T @ sum(change[j] * x[j] for j in range(len(x)))] * int(sum(n))
     return result
 

@@ -595,6 +595,47 @@ def test_other_numbers_of_classes_keep_what_does_not_name_a_class():
     assert three.likelihood().constraints.n_free == three.likelihood().n_params - 2
 
 
+@pytest.mark.parametrize("equation", ["pf = -1", "class1.pf = -1", "2 * class2.pf + 1 = -1"])
+def test_an_equation_in_common_coefficients_carries_over_to_any_number_of_classes(equation):
+    own = model(common=["pf", "loc"], constraints=equation)
+    assert own.fit(n_starts=2).params["class2.pf"] == -1
+    for n_classes in (1, 2, 3):
+        other = own.with_classes(n_classes)
+        params = other.fit(n_starts=2, cov_type="none").params
+        named = params[[f"class{k}.pf" for k in range(1, n_classes + 1)]]
+        np.testing.assert_array_equal(named, -1.0)
+        n_fixed = n_classes + n_classes - 1  # of pf, and of loc but one
+        assert other.likelihood().constraints.n_free == len(params) - n_fixed
+        assert not other.likelihood().constraints.names_classes
+
+
+def test_equations_that_also_name_a_class_stay_with_their_number_of_classes():
+    own = model(common="pf", constraints=["pf = -1", "class1.loc = class1.pf"])
+    with pytest.raises(ArgumentError, match=r"The constraint on 'class1.loc = pf' is for a class"):
+        own.with_classes(3)
+
+
+def test_a_name_that_begins_like_a_common_one_is_another():
+    frame = survey().assign(pf2=lambda f: f["pf"] ** 2)
+    for equation in ("class1.pf2 = 0", "class1.I(pf ** 2) = 0"):
+        formula = "choice ~ pf + cl + " + equation[7:-4]
+        own = MixedMultinomialLogit.from_formula(
+            formula,
+            frame,
+            2,
+            common="pf",
+            constraints=equation,
+            situation="situation",
+            individual="person",
+        )
+        assert own.restrictions.linear == (equation,)
+
+
+def test_a_sign_of_a_common_coefficient_is_of_no_class():
+    own = model(common="pf", signs={"class2.pf": "-"})
+    assert own.with_classes(3).restrictions.signs == (("pf", "-"),)
+
+
 # -- messages ----------------------------------------------------------------------------------
 
 
@@ -607,6 +648,10 @@ def test_other_numbers_of_classes_keep_what_does_not_name_a_class():
         ({"constraints": [1]}, "constraints must be a string or a sequence of strings"),
         ({"constraints": "class3.pf = 0"}, "'class3.pf' is no parameter"),
         ({"constraints": "class1.pf = = 0"}, "cannot be read"),
+        (
+            {"constraints": "pf = 1"},
+            "'pf' is no parameter. Name the class, as in class1.pf, or pass common='pf' too",
+        ),
         ({"constraints": ["class1.pf = 0", "class1.pf = 1"]}, "contradicts those before it"),
         ({"signs": {"pf": "negative"}}, r"signs\['pf'\] is 'negative'; it must be '\+' or '-'"),
         ({"signs": ["pf"]}, "signs must map names"),

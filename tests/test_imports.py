@@ -25,6 +25,7 @@ ORDER = [
     "columns",
     "entries",
     "identification",
+    "offsets",
     "choices",
     "withheld",
     "chunks",

@@ -78,10 +78,14 @@ def read_problem(case: Case) -> list[Individual]:
     def attributes(menu: list[Row]) -> np.ndarray:
         return np.array([[float(row[name]) for name in names] for row in menu])
 
+    def offset(menu: list[Row]) -> np.ndarray:
+        return np.array([float(row[case.keywords["offset"]]) for row in menu])
+
+    added = offset if "offset" in case.keywords else None
     if case.choices is not None:
-        return read_shared_table(case, rows, attributes(rows))
+        return read_shared_table(case, rows, attributes(rows), added)
     if "individual" not in case.keywords:
-        return read_single_choices(case, rows, response, attributes)
+        return read_single_choices(case, rows, response, attributes, added)
     regions = ordered({row["region"] for row in rows}) if "region" in case.frame else []
     people = []
     for own in grouped(rows, case.keywords["individual"]):
@@ -92,12 +96,16 @@ def read_problem(case: Case) -> list[Individual]:
         if "membership" in case.keywords:  # patsy puts categories before numbers
             z += [float(own[0]["region"] == region) for region in regions[1:]]
             z += [own[0]["age"]]
-        people.append(Individual(tuple(choices), weight, 1.0, np.array(z)))
+        of_menus = None if added is None else tuple(added(m) for m in menus)
+        people.append(Individual(tuple(choices), weight, 1.0, np.array(z), of_menus))
     return people
 
 
+Reader = Callable[[list[Row]], np.ndarray]  # one entry, or one row, per alternative of a menu
+
+
 def read_single_choices(
-    case: Case, rows: list[Row], response: str, attributes: Callable[[list[Row]], np.ndarray]
+    case: Case, rows: list[Row], response: str, attributes: Reader, added: Reader | None
 ) -> list[Individual]:
     """Every choice is its own individual; equal choices are one individual with a frequency."""
     people = []
@@ -107,21 +115,26 @@ def read_single_choices(
         if "alternative" in case.keywords:
             menu = [row for same in grouped(menu, case.keywords["alternative"]) for row in same]
         x = attributes(menu)
+        offset = None if added is None else (added(menu),)
         for j, row in enumerate(menu):
             if row[response] > 0:
                 chosen = np.array([float(m == j) for m in range(len(menu))])
-                people.append(Individual(((x, chosen),), 1.0, float(row[response]), np.ones(1)))
+                frequency = float(row[response])
+                people.append(Individual(((x, chosen),), 1.0, frequency, np.ones(1), offset))
     return people
 
 
-def read_shared_table(case: Case, rows: list[Row], x: np.ndarray) -> list[Individual]:
+def read_shared_table(
+    case: Case, rows: list[Row], x: np.ndarray, added: Reader | None
+) -> list[Individual]:
     """Every individual chooses, repeatedly, from the one table."""
     assert case.choices is not None
     item, count = case.keywords["alternative"], case.keywords["count"]
+    offset = None if added is None else (added(rows),)
     people = []
     for own in grouped(case.choices.to_dict("records"), case.keywords["individual"]):
         n = [float(sum(one[count] for one in own if one[item] == row[item])) for row in rows]
-        people.append(Individual(((x, np.array(n)),), 1.0, 1.0, np.ones(1)))
+        people.append(Individual(((x, np.array(n)),), 1.0, 1.0, np.ones(1), offset))
     return people
 
 
@@ -295,6 +308,14 @@ def tuples_and_dates() -> Case:
     return Case("tuples and dates", frame, TWO, PANEL)
 
 
+def with_offset(one: Case, seed: int, size: float = 1.0) -> Case:
+    """The case with an offset added to utilities, on top of a level of 1,000."""
+    frame = one.frame.copy()
+    frame["corr"] = 1000.0 + size * np.random.default_rng(seed).normal(size=len(frame))
+    keywords = one.keywords | {"offset": "corr"}
+    return Case(f"{one.name} with an offset", frame, one.formula, keywords, one.choices)
+
+
 CASES: list[Case] = [
     balanced_panel(),
     ragged_panel(),
@@ -313,6 +334,11 @@ CASES: list[Case] = [
     shared_table(),
     bool_choice(),
     tuples_and_dates(),
+    with_offset(balanced_panel(), 19),
+    with_offset(single_alternatives(), 20),
+    with_offset(counts_with_names(), 21),
+    with_offset(shared_table(), 22),
+    with_offset(repeated_choices(), 23, size=40.0),
 ]
 
 
