@@ -378,12 +378,12 @@ def test_other_layouts_can_be_tested(name):
         (
             lambda r: (r[1], model(2, membership="age").fit()),
             {},
-            "differ in attributes, membership covariates or constraints",
+            "differ in attributes, membership covariates, offset or constraints",
         ),
         (
             lambda r: (model(common="x3").fit(), r[2]),
             {},
-            "differ in attributes, membership covariates or constraints",
+            "differ in attributes, membership covariates, offset or constraints",
         ),
         (lambda r: (r[2], unfinished(3)), {}, "below the -.* of the smaller one, so it did not"),
         (lambda r: (3, r[1]), {}, "Results of MixedMultinomialLogit.fit are needed, not int"),
