@@ -157,6 +157,7 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
         common=[name for group in arguments.common for name in group],
         constraints=arguments.constraint,
         signs=dict(arguments.sign),
+        reference=arguments.reference,
     )
     if arguments.save is not None:
         formula_record(model.spec, {})  # refuses what cannot be saved, before the fit
@@ -346,6 +347,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         ("offset", "column added to the utility of each row, with coefficient 1 in all classes"),
     ):
         group.add_argument(f"--{option}", metavar="COLUMN", help=purpose)
+    group.add_argument(
+        "--reference", metavar="ALTERNATIVE",
+        help='reference of a formula in parts, such as "choice ~ cost | income"; the first if none',
+    )  # fmt: skip
     group.add_argument(
         "--membership", metavar="FORMULA", default="1",
         help='right side of the membership formula, such as "age + C(sex)"',

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from numbers import Number
@@ -43,7 +43,7 @@ from mixlogit.replay import (
     with_missing_row,
 )
 
-__all__ = ["MAX_LEVELS", "Design", "Pieces", "columns_read"]
+__all__ = ["MAX_LEVELS", "Design", "Pieces", "columns_read", "terms_of"]
 
 Pieces = Callable[[], Iterator[tuple[pd.DataFrame, np.ndarray | None]]]
 
@@ -159,6 +159,7 @@ class Design:
         intercept: str,
         env: patsy.EvalEnvironment,
         role: str = "formula",
+        absorbed: Collection[frozenset[str]] = (),
     ) -> Design:
         """Learn a formula from a table in pieces.
 
@@ -170,6 +171,9 @@ class Design:
             (None for all), from the first one on at every call. There is one row at least.
         intercept, env, role
             As in `learn`.
+        absorbed : collection of frozenset of str
+            Terms, each as the codes of its factors, that are treated as an intercept that is
+            absorbed: categories are coded as if the formula had them, and they are left out.
 
         Returns
         -------
@@ -180,6 +184,10 @@ class Design:
         where = f'the {role} "{formula}"'
         terms, learners = _learners(formula, data, env, role, where)
         columns = _columns_of(learners, data, role)
+        left_out = {frozenset(), *absorbed} if intercept == "absorb" else {*absorbed}
+        terms = _with_terms(
+            terms, [[f for f in learners.values() if f.code in term] for term in absorbed]
+        )
 
         def blocks() -> Iterator[Block]:
             for piece, own_rows in pieces():
@@ -205,7 +213,7 @@ class Design:
         for term, codings in info.term_codings.items():
             for coding in codings:
                 coding_names = [next(all_names) for _ in range(coding.num_columns)]
-                if intercept == "absorb" and not term.factors:
+                if _codes(term) in left_out:
                     continue
                 coded = tuple(
                     (position[f], with_missing_row(coding.contrast_matrices.get(f)))
@@ -370,6 +378,40 @@ def columns_read(
     return _columns_of(learners, data, role)
 
 
+def terms_of(formula: str, role: str) -> tuple[tuple[str, ...], ...]:
+    """Tell which terms a formula has, each as the codes of its factors.
+
+    Parameters
+    ----------
+    formula, role
+        As in `Design.learn`.
+
+    Returns
+    -------
+    tuple of tuple of str
+        In patsy's order; the intercept is empty.
+    """
+    terms = _read(formula, f'the {role} "{formula}"')
+    return tuple(tuple(factor.code for factor in term.factors) for term in terms)
+
+
+def _codes(term: patsy.Term) -> frozenset[str]:
+    """A term as the codes of its factors."""
+    return frozenset(factor.code for factor in term.factors)
+
+
+def _with_terms(
+    terms: Sequence[patsy.Term], added: Sequence[Sequence[_Learner]]
+) -> list[patsy.Term]:
+    """Terms, and before the first that has all its factors each of those that are not there."""
+    out = [*terms]
+    for term in map(patsy.Term, added):
+        own = _codes(term)
+        if own not in {_codes(other) for other in out}:
+            out.insert(next(i for i, other in enumerate(out) if own < _codes(other)), term)
+    return out
+
+
 def _learners(
     formula: str, data: pd.DataFrame, env: patsy.EvalEnvironment, role: str, where: str
 ) -> tuple[list[patsy.Term], dict[str, _Learner]]:
@@ -407,6 +449,7 @@ class _Learner:
         where: str,
     ) -> None:
         self.origin = factor.origin
+        self.code = factor.code
         self._factor = factor
         self._where = where
         with explained(factor.code, where):

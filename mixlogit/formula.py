@@ -47,12 +47,13 @@ from mixlogit.errors import (
 from mixlogit.identification import LARGEST, is_in_range, refuse_not_finite
 from mixlogit.offsets import read_offset
 from mixlogit.replay import says_what_is_missing
+from mixlogit.utility import Alternatives, Parts, Sets, Utility, learn_utility, refuse_varying
 
 __all__ = ["ChoiceFormula", "ChoiceSets"]
 
 MISSING_RULES = ("raise", "drop")
 _TILDE = re.compile(r"""~(?=(?:[^'"]|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")*$)""")  # outside quotes
-_UTILITY, _MEMBERSHIP = "utility formula", "membership formula"
+_MEMBERSHIP = "membership formula"
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,9 @@ class ChoiceFormula:
     columns : Columns
     rule : {"auto", "one", "counts"} or None
         What the choice column holds; None where the choices are in a table of their own.
+    person : Design or None
+        Variables of the person in a right-hand side of several parts, which must not vary within
+        situations.
     """
 
     formula: str
@@ -117,6 +121,7 @@ class ChoiceFormula:
     membership: Design | None
     columns: Columns
     rule: str | None = None
+    person: Design | None = None
 
     @classmethod
     def learn(
@@ -131,6 +136,7 @@ class ChoiceFormula:
         env: patsy.EvalEnvironment,
         dtype: Any = np.float64,
         mapped: np.ndarray | None = None,
+        reference: Hashable | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read a table of alternatives, one row per situation and available alternative.
 
@@ -151,6 +157,8 @@ class ChoiceFormula:
             What the attributes are stored as.
         mapped : ndarray, shape (R, L), optional
             The attributes, in a memory map that is to serve as it is if its rows are in order.
+        reference : hashable, optional
+            As in ``mixlogit.utility.Alternatives``.
 
         Returns
         -------
@@ -167,13 +175,23 @@ class ChoiceFormula:
         covariates: tuple[str, ...] = ()
         if gate_formula is not None:
             covariates = columns_read(gate_formula, frame, env=env, role=_MEMBERSHIP)
-        used = (*columns_read(right, frame, env=env, role=_UTILITY), *covariates)
+        alternatives = Alternatives(columns.alternative, reference)
+        parts = Parts.of(right, alternatives)
+        used = (*parts.columns_read(frame, env, alternatives), *covariates)
         kept = _kept_rows(frame, columns, chosen, choice, used if missing == "drop" else None)
         if kept.n_dropped:
             warn(kept.notes[-1], DataWarning)
         rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
-        utility = _learn_utility(formula, right, lambda: iter([(frame, rows)]), env)
         arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
+        learned = _learn_utility(
+            formula,
+            right,
+            lambda: iter([(frame, rows)]),
+            lambda: iter([(frame, arrangement)]),
+            env,
+            alternatives,
+        )
+        utility = learned.design
         entries = tally(arrangement, read_counts(chosen, arrangement, choices, choice))
         del chosen
         entries, weights, weight_notes = _weighted(frame, columns, arrangement, entries)
@@ -201,10 +219,10 @@ class ChoiceFormula:
             weights=weights,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
-            notes=(*kept.notes, *weight_notes),
+            notes=(*kept.notes, *learned.notes, *weight_notes),
             offset=_offset_of(frame, columns, arrangement, stored),
         )
-        return cls(formula, choice, utility, gate, columns, choices), data
+        return cls(formula, choice, utility, gate, columns, choices, learned.person), data
 
     @classmethod
     def learn_chunks(
@@ -219,6 +237,7 @@ class ChoiceFormula:
         env: patsy.EvalEnvironment,
         dtype: Any,
         folder: Any,
+        reference: Hashable | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData, int]:
         """Read a table of alternatives piece by piece, and write its attributes to a file.
 
@@ -232,6 +251,8 @@ class ChoiceFormula:
             As in `learn`.
         folder : path or None
             As in ``mixlogit.chunks.RowFile``.
+        reference : hashable, optional
+            As in `learn`.
 
         Returns
         -------
@@ -255,7 +276,8 @@ class ChoiceFormula:
         covariates: tuple[str, ...] = ()
         if gate_formula is not None:
             covariates = columns_read(gate_formula, head, env=env, role=_MEMBERSHIP)
-        used = (*columns_read(right, head, env=env, role=_UTILITY), *covariates)
+        alternatives = Alternatives(columns.alternative, reference)
+        used = (*Parts.of(right, alternatives).columns_read(head, env, alternatives), *covariates)
         of_one_kind = {name for name in (*used, *vars(columns).values()) if name is not None}
 
         def pieces() -> Iterator[_Piece]:
@@ -281,7 +303,16 @@ class ChoiceFormula:
                 raise _nothing_left(found.n_situations, [choice, *used])
             survey = survey or found
 
-        utility = _learn_utility(formula, right, to_learn, env)
+        def to_compare() -> Iterator[tuple[pd.DataFrame, Arrangement]]:
+            for piece in pieces():
+                if piece.kept.rows.any():
+                    with explained(piece.first, len(piece.frame)):
+                        ids = columns.ids(piece.frame)
+                        arrangement = arrange(len(piece.frame), keep=piece.kept.rows, **ids)
+                    yield piece.frame, arrangement
+
+        learned = _learn_utility(formula, right, to_learn, to_compare, env, alternatives)
+        utility = learned.design
         assert survey is not None
         rule = choices
         if choices == "auto":
@@ -324,10 +355,11 @@ class ChoiceFormula:
                 weights=np.concatenate(weights),
                 membership=z,
                 membership_names=("Intercept",) if gate is None else gate.names,
-                notes=(*survey.notes, *_frequency_notes(columns, entries)),
+                notes=(*survey.notes, *learned.notes, *_frequency_notes(columns, entries)),
                 offset=np.concatenate(offsets, axis=1) if offsets else None,
             )
-        return cls(formula, choice, utility, gate, columns, choices), data, survey.n_rows
+        spec = cls(formula, choice, utility, gate, columns, choices, learned.person)
+        return spec, data, survey.n_rows
 
     @classmethod
     def learn_table(
@@ -345,6 +377,7 @@ class ChoiceFormula:
         env: patsy.EvalEnvironment,
         offset: Hashable | None = None,
         dtype: Any = np.float64,
+        reference: Hashable | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read one table of alternatives that many individuals choose from, repeatedly.
 
@@ -367,6 +400,8 @@ class ChoiceFormula:
             Column of ``table``.
         dtype : {"float64", "float32"}
             What the attributes are stored as.
+        reference : hashable, optional
+            As in `learn`.
 
         Returns
         -------
@@ -393,10 +428,18 @@ class ChoiceFormula:
                 f"The formula {formula!r} has a left-hand side, but the choices are in a table of "
                 f"their own. Write {'~ ' + right!r}, and pass count= for the column of counts."
             )
-        utility = _learn_utility(formula, right, lambda: iter([(table, None)]), env)
         arrangement = arrange(
             len(table), alternative=table[alternative], names=("", individual, alternative)
         )
+        learned = _learn_utility(
+            formula,
+            right,
+            lambda: iter([(table, None)]),
+            lambda: iter([(table, arrangement)]),
+            env,
+            Alternatives(alternative, reference),
+        )
+        utility = learned.design
         entries, person = tally_table(
             arrangement,
             choices[individual],
@@ -429,11 +472,11 @@ class ChoiceFormula:
             weights=weight,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
-            notes=notes,
+            notes=(*learned.notes, *notes),
             offset=_offset_of(table, columns, arrangement, stored),
         )
         name = "choice" if count is None else str(count)
-        return cls(formula, name, utility, gate, columns), data
+        return cls(formula, name, utility, gate, columns, person=learned.person), data
 
     def replay(self, frame: pd.DataFrame) -> ChoiceSets:
         """Read the choice sets of a new table, which need not have choices.
@@ -459,6 +502,8 @@ class ChoiceFormula:
             keep = read_availability(frame[columns.availability], columns.availability)
         arrangement = arrange(len(frame), keep=keep, **columns.ids(frame))
         exog = self.utility.matrix(frame, order=arrangement.permutation)
+        if self.person is not None:
+            refuse_varying(self.person, lambda: iter([(frame, arrangement)]))
         refuse_not_finite(exog, self.utility.names, arrangement)
         z = np.ones((arrangement.n_situations, 1))
         if self.membership is not None:
@@ -765,16 +810,18 @@ def _learn_utility(
     formula: str,
     right: str,
     pieces: Pieces,
+    sets: Sets,
     env: patsy.EvalEnvironment,
-) -> Design:
+    alternatives: Alternatives,
+) -> Utility:
     """Learn the right side of a formula, which must have attributes."""
-    utility = Design.learn_pieces(right, pieces, intercept="absorb", env=env, role=_UTILITY)
-    if not utility.names:
+    learned = learn_utility(right, pieces, sets, env, alternatives)
+    if not learned.design.names:
         raise FormulaError(
             f"The formula {formula!r} has no attributes. Name at least one on its right side; "
             "alternative constants are written C(alternative)."
         )
-    return utility
+    return learned
 
 
 def _learn_membership(

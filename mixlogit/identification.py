@@ -262,7 +262,8 @@ def _check_collinear(
             f"{listed(names[i] for i in flat)} {verb(len(flat), *constant)}{as_stored}. Drop "
             f"{verb(len(flat), 'it', 'them')} from the formula"
             + (
-                ", or interact with something that differs between alternatives, such as C(alt)."
+                ", or put it behind a bar, 'choice ~ cost | income', where variables of the person "
+                "have a coefficient for each alternative."
                 if kind == "attribute"
                 else "."
             )

@@ -198,6 +198,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         constraints: Any = (),
         signs: Any = None,
         dtype: Any = "float64",
+        reference: Any = None,
     ) -> MixedMultinomialLogit:
         """Build a model from a formula and a long table.
 
@@ -205,9 +206,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         ----------
         formula : str
             ``choice ~ attributes`` in patsy's language. The left side is a column of 0/1 or
-            counts, or an expression such as ``chosen == alt``. There is no intercept; constants
-            of alternatives are written ``C(alt)``, with a chosen reference
-            ``C(alt, Treatment('car'))``, and coefficients by alternative ``C(alt):time``.
+            counts, or an expression such as ``chosen == alt``. The right side may have up to
+            three parts, ``cost + time | income + C(sex) | wait``: attributes with one coefficient
+            for all alternatives; variables of the person, the same in all rows of a situation,
+            with one for each alternative but the reference, and constants of these alternatives
+            (``| 0 + income`` leaves the constants out, ``| 1`` has nothing else); attributes with
+            a coefficient for each alternative. They are called ``car:income``,
+            ``car:(constant)`` and ``car:wait``. With one part there are no constants unless
+            written ``C(alt)``, with a chosen reference ``C(alt, Treatment('car'))``.
         data : DataFrame
             One row per situation and available alternative.
         n_classes : int
@@ -231,6 +237,9 @@ class MixedMultinomialLogit(LikelihoodModel):
             "drop" leaves out whole situations with a missing value, and says how many.
         common, constraints, signs, dtype
             As for the class.
+        reference : hashable, optional
+            The reference alternative of a formula in several parts; by default the first one, in
+            the order of categories or sorted.
 
         Returns
         -------
@@ -264,6 +273,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
             dtype=dtype,
+            reference=reference,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
@@ -292,6 +302,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         signs: Any = None,
         dtype: Any = "float64",
         folder: Any = None,
+        reference: Any = None,
     ) -> MixedMultinomialLogit:
         """Build a model from a long table that is larger than memory, piece by piece.
 
@@ -318,6 +329,8 @@ class MixedMultinomialLogit(LikelihoodModel):
             Where the attributes are written, to the file ``attributes.npy``. By default a new
             folder among the system's temporary ones, removed with the model. Give one where those
             are held in memory, or if the model is to be saved.
+        reference : hashable, optional
+            As for `from_formula`.
 
         Returns
         -------
@@ -335,14 +348,14 @@ class MixedMultinomialLogit(LikelihoodModel):
         Notes
         -----
         The chunks are read twice, and once more for each pass that a transform such as
-        ``standardize`` needs. Individuals keep the order of the table, in which `posterior`
-        lists them. What stays in memory is about 2 bytes per row, 4 or 8 more if rows are not in
-        order or are left out, and as many again for an offset; 90 to 180 bytes per situation, and
-        L numbers more in sets of more than 16 alternatives if an individual has hundreds of rows;
-        K numbers per individual; and membership covariates. The file is read block by block
-        on every pass of a fit.
-        Predictions for the fitted table hold K numbers per row. ``lr_test`` of models with
-        different formulas, and the bootstrap, hold the table, or K numbers per row.
+        ``standardize`` needs, and for a formula with interactions or in parts. Individuals keep the
+        order of the table, in which `posterior` lists them. What stays in memory is about 2 bytes
+        per row, 4 or 8 more if rows are not in order or are left out, and as many again for an
+        offset; 90 to 180 bytes per situation, and L numbers more in sets of more than 16
+        alternatives if an individual has hundreds of rows; K numbers per individual; and membership
+        covariates. The file is read block by block on every pass of a fit. Predictions for the
+        fitted table hold K numbers per row. ``lr_test`` of models with different formulas, and the
+        bootstrap, hold the table, or K numbers per row.
         """
         learned, choice_data, n_rows = ChoiceFormula.learn_chunks(
             formula,
@@ -356,6 +369,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             env=patsy.EvalEnvironment.capture(1),
             dtype=dtype,
             folder=folder,
+            reference=reference,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
@@ -381,6 +395,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         constraints: Any = (),
         signs: Any = None,
         dtype: Any = "float64",
+        reference: Any = None,
     ) -> MixedMultinomialLogit:
         """Build a model of many individuals who choose from one table, repeatedly.
 
@@ -412,6 +427,9 @@ class MixedMultinomialLogit(LikelihoodModel):
             Column of ``table`` of what is added to the utility of each alternative.
         common, constraints, signs, dtype
             As for the class.
+        reference : hashable, optional
+            As for `from_formula`, where ``| 1`` gives alternatives constants; variables of the
+            person need a long table, with rows for every person.
 
         Returns
         -------
@@ -443,6 +461,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             env=patsy.EvalEnvironment.capture(1),
             offset=offset,
             dtype=dtype,
+            reference=reference,
         )
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)

@@ -517,6 +517,7 @@ def results_record(
         "has_covariance": "covariance" in arrays,
         "groups": groups,
         "llnull": number(results.llnull),
+        "ll_constants": number(results.ll_constants),
         "ll_mnl": number(results.ll_mnl),
         "entropy": number(results._entropy),
     }

@@ -13,6 +13,7 @@ from statsmodels.base.wrapper import populate_wrapper
 
 from mixlogit.archive import write_archive
 from mixlogit.certificate import Certificate, identified_basis
+from mixlogit.constants import constants_log_likelihood
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
@@ -234,6 +235,16 @@ class MixedMultinomialLogitResults(
     def ll_mnl(self) -> float:
         """Log-likelihood of the multinomial logit with one class."""
         return pooled_ascent(self.model.likelihood()).evaluation.llf
+
+    @cached_property
+    def ll_constants(self) -> float:
+        """Log-likelihood of one logit of constants alone; nan without ids of alternatives."""
+        return constants_log_likelihood(self.model.choices)
+
+    @property
+    def prsquared_constants(self) -> float:
+        """McFadden's rho-squared over constants alone, 1 − llf / ll_constants."""
+        return 1 - self.llf / self.ll_constants if self.ll_constants else float("nan")
 
     @property
     def prsquared(self) -> float:
@@ -462,15 +473,17 @@ class MixedMultinomialLogitResults(
                 "Alternatives (min/mean/max)",
                 _spread(*data.alternatives, self.n_rows / self.n_situations),
             ),
+            ("Parameters", f"{self.df_model}"),
         ]
         right = [
-            ("Parameters", f"{self.df_model}"),
             ("Df residuals", f"{self.df_resid}"),
             ("Log-likelihood", f"{self.llf:.4f}"),
             ("LL offset alone" if has_offset else "LL equal shares", f"{self.llnull:.4f}"),
+            ("LL constants only", _known(self.ll_constants)),
             ("LL one class", f"{self.ll_mnl:.4f}"),
             ("McFadden rho2", f"{self.prsquared:.4f}"),
             ("Adjusted rho2", f"{self.prsquared_adj:.4f}"),
+            ("Rho2 over constants", _known(self.prsquared_constants)),
             ("AIC", f"{self.aic:.2f}"),
             ("BIC", f"{self.bic:.2f}"),
             ("CAIC", f"{self.caic:.2f}"),
@@ -611,6 +624,11 @@ def _with_words(table: pd.DataFrame, which: np.ndarray, words: str) -> pd.DataFr
     table.loc[which, table.columns[2:]] = ""
     table.loc[which, table.columns[1]] = words
     return table
+
+
+def _known(value: float) -> str:
+    """A statistic that needs ids of alternatives."""
+    return "needs alternative=" if np.isnan(value) else f"{value:.4f}"
 
 
 def _spread(least: float, most: float, mean: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import patsy
 
 from mixlogit.arguments import as_generator
 from mixlogit.arrangement import Arrangement, arrange
@@ -14,9 +15,10 @@ from mixlogit.choices import ChoiceData
 from mixlogit.columns import Columns, as_frame, require_column
 from mixlogit.demand import row_probabilities
 from mixlogit.entries import Entries
-from mixlogit.errors import ArgumentError, DataError, plural
+from mixlogit.errors import ArgumentError, DataError, listed, plural
 from mixlogit.likelihood import Parameters
 from mixlogit.membership import for_design
+from mixlogit.utility import Alternatives, learn_utility
 
 __all__ = ["redraw", "simulate_choices"]
 
@@ -31,6 +33,8 @@ def simulate_choices(
     situation: str,
     individual: str | None = None,
     alternative: str | None = None,
+    formula: str | None = None,
+    reference: Any = None,
     name: str = "choice",
     class_name: str | None = None,
     offset: str | None = None,
@@ -47,7 +51,8 @@ def simulate_choices(
     data : DataFrame
         One row per situation and available alternative.
     class_params : DataFrame, shape (L, K)
-        Tastes: attributes (columns of ``data``) by classes, as in ``result.class_params``.
+        Tastes: attributes (columns of ``data``, or of what ``formula`` makes of it) by classes, as
+        in ``result.class_params``.
     class_shares : array_like, shape (K,), optional
         Class shares, in the order of the columns of ``class_params``; equal if None.
     situation : str
@@ -57,7 +62,13 @@ def simulate_choices(
         another individual if None.
     alternative : str, optional
         Column of alternatives. It is needed only to tell apart rows of a situation that have the
-        same attributes.
+        same attributes, and for a formula in several parts.
+    formula : str, optional
+        Right side of a utility formula, as for `MixedMultinomialLogit.from_formula`, whose columns
+        are the attributes: ``"cost | income"`` for tastes called cost, ``train:(constant)`` and
+        ``train:income``.
+    reference : hashable, optional
+        The reference alternative of a formula in several parts.
     name : str
         Column of 0/1 to put the choices in.
     class_name : str, optional
@@ -75,13 +86,13 @@ def simulate_choices(
 
     Raises
     ------
-    ColumnError
-        A column is missing.
+    ColumnError, FormulaError
+        A column is missing, or the formula cannot be read.
     DataError
         An attribute is not a number, or a utility is not finite.
     ArgumentError
-        The shares are not probabilities, or do not fit the classes; the choices would overwrite a
-        column that is read.
+        The tastes are not those of the formula; the shares are not probabilities, or do not fit
+        the classes; the choices would overwrite a column that is read.
 
     Examples
     --------
@@ -101,13 +112,18 @@ def simulate_choices(
         )
     columns = Columns(situation, individual, alternative, offset=offset)
     columns.check(frame)
-    for attribute in attributes:
-        require_column(frame, attribute, "attribute ")
-    _refuse_overwriting([name, class_name], [*vars(columns).values(), *attributes])
+    read = attributes
+    if formula is None:
+        for attribute in attributes:
+            require_column(frame, attribute, "attribute ")
+        exog = np.column_stack([_numbers(frame, attribute) for attribute in attributes])
+    else:
+        env = patsy.EvalEnvironment.capture(1)
+        exog, read = _designed(frame, columns, formula, reference, attributes, env)
+    _refuse_overwriting([name, class_name], [*vars(columns).values(), *read])
     shares = _probabilities(class_shares, n_classes)
     generator = as_generator(rng)
 
-    exog = np.column_stack([_numbers(frame, attribute) for attribute in attributes])
     ids = columns.ids(frame)
     added = np.zeros((len(frame), 1)) if offset is None else _numbers(frame, offset)[:, None]
     if alternative is None:  # any order will do that does not come from the rows
@@ -137,6 +153,31 @@ def simulate_choices(
             drawn[order] = values
             out[column] = drawn
     return out
+
+
+def _designed(
+    frame: pd.DataFrame,
+    columns: Columns,
+    formula: str,
+    reference: Any,
+    attributes: list[Any],
+    env: patsy.EvalEnvironment,
+) -> tuple[np.ndarray, list[Any]]:
+    """Attributes (R, L) that a formula makes of a table, and the columns that it reads."""
+    arrangement = arrange(len(frame), **columns.ids(frame))
+    design = learn_utility(
+        formula,
+        lambda: iter([(frame, None)]),
+        lambda: iter([(frame, arrangement)]),
+        env,
+        Alternatives(columns.alternative, reference),
+    ).design
+    if len(set(attributes)) < len(attributes) or set(attributes) != set(design.names):
+        raise ArgumentError(
+            f"class_params has rows for {listed(attributes)}, but the columns of the formula "
+            f"{formula!r} are {listed(design.names)}. Give one row for each of these."
+        )
+    return design.matrix(frame)[:, [design.names.index(a) for a in attributes]], [*design.columns]
 
 
 def _refuse_overwriting(new: list[str | None], read: list[Any]) -> None:

@@ -120,6 +120,9 @@ def _results_of(file: Archive) -> ResultsWrapper:
         _shares=file.floats("shares", (n_classes,)),
         _share_slope=file.floats("share_slope", (n_classes, (n_classes - 1) * n_covariates)),
     )
+    if not has_data or header.has("ll_constants"):
+        has_number = header.has("ll_constants")  # which earlier versions did not write
+        results.__dict__["ll_constants"] = header.number("ll_constants") if has_number else np.nan
     return ResultsWrapper(results)
 
 

@@ -273,6 +273,11 @@ def _design_of(file: Archive, record: Record, name: str) -> Design:
     return Design(formula, names, columns, role, tuple(factors), tuple(subterms))
 
 
+def _optional_design_of(file: Archive, record: Record, name: str) -> Design | None:
+    """A formula that need not be there."""
+    return _design_of(file, record.part(name), name) if record.has(name) else None
+
+
 def formula_record(spec: ChoiceFormula, arrays: Arrays) -> dict[str, Any]:
     """Write what turns a table into choice sets.
 
@@ -300,6 +305,7 @@ def formula_record(spec: ChoiceFormula, arrays: Arrays) -> dict[str, Any]:
         "choice": spec.choice,
         "utility": _design_record(spec.utility, arrays, "utility"),
         "membership": None if gate is None else _design_record(gate, arrays, "membership"),
+        "person": None if spec.person is None else _design_record(spec.person, arrays, "person"),
         "columns": {
             role: None if names[role] is None else value_record(names[role], f"The {role} column")
             for role in _ROLES
@@ -328,15 +334,12 @@ def formula_of(file: Archive, record: Record) -> ChoiceFormula:
         formula=record.text("formula"),
         choice=choice,
         utility=_design_of(file, record.part("utility"), "utility"),
-        membership=(
-            _design_of(file, record.part("membership"), "membership")
-            if record.has("membership")
-            else None
-        ),
+        membership=_optional_design_of(file, record, "membership"),
         columns=Columns(
             **{role: value_of(columns.values.get(role), f"the {role} column") for role in _ROLES}
         ),
         rule=record.text("rule", CHOICE_RULES) if record.has("rule") else None,
+        person=_optional_design_of(file, record, "person"),
     )
 
 

@@ -859,7 +859,11 @@ ATTRIBUTES = [
     Case(
         "an attribute of the individual",
         lambda: model(formula="choice ~ x1 + age"),
-        refused(IdentificationError, "'age' is constant within every choice situation", "interact"),
+        refused(
+            IdentificationError,
+            "'age' is constant within every choice situation",
+            "behind a bar, 'choice ~ cost | income'",
+        ),
     ),
     Case(
         "an attribute that is zero",

@@ -34,8 +34,8 @@ def test_an_attribute_that_is_constant_within_situations_is_named():
         data_of(exog)
     assert str(caught.value) == (
         "1 of 3 attributes cannot have a coefficient: 'x2' is constant within every choice "
-        "situation. Drop it from the formula, or interact with something that differs between "
-        "alternatives, such as C(alt)."
+        "situation. Drop it from the formula, or put it behind a bar, 'choice ~ cost | income', "
+        "where variables of the person have a coefficient for each alternative."
     )
 
 
