@@ -431,14 +431,23 @@ class ChoiceFormula:
         arrangement = arrange(
             len(table), alternative=table[alternative], names=("", individual, alternative)
         )
-        learned = _learn_utility(
-            formula,
-            right,
-            lambda: iter([(table, None)]),
-            lambda: iter([(table, arrangement)]),
-            env,
-            Alternatives(alternative, reference),
-        )
+        alternatives = Alternatives(alternative, reference)
+        try:
+            learned = _learn_utility(
+                formula,
+                right,
+                lambda: iter([(table, None)]),
+                lambda: iter([(table, arrangement)]),
+                env,
+                alternatives,
+            )
+        except ColumnError as error:
+            if len(Parts.of(right, alternatives).texts) == 1:
+                raise
+            raise ColumnError(
+                f"{error} All individuals share this table, so that variables of the person have "
+                "no place in it: for them, build one long table and use from_formula."
+            ) from error
         utility = learned.design
         entries, person = tally_table(
             arrangement,

@@ -651,8 +651,9 @@ def readable(name: str) -> str:
     Returns
     -------
     str
-        ``C(alt, Treatment('bus'))[T.car]:I(time / 60)`` becomes ``alt: car × time / 60``; names
-        that are not terms of that kind stay as they are.
+        ``C(alt, Treatment('bus'))[T.car]:I(time / 60)`` becomes ``alt: car × time / 60``, and
+        ``car:(constant)`` becomes ``car: constant``; names that are not terms of that kind stay as
+        they are.
     """
     factors, depth = [""], 0
     for token in _TOKEN.findall(name):
@@ -661,6 +662,8 @@ def readable(name: str) -> str:
             factors.append("")
         else:
             factors[-1] += token
+    if len(factors) == 2 and factors[1] == "(constant)":
+        return f"{factors[0]}: constant"
     return " × ".join(_readable_factor(factor) for factor in factors)
 
 

@@ -98,6 +98,8 @@ class Parts:
         ArgumentError
             There are several parts and no column of alternatives, or one part and a reference.
         """
+        if not isinstance(right, str):
+            raise FormulaError(f"The formula must be a string, not {type(right).__name__}.")
         texts, depth = [""], 0
         for token in _TOKEN.findall(right):
             depth += (token in "([{") - (token in ")]}")
@@ -380,10 +382,10 @@ def _learn_attributes(
         )
 
     design = learned(())
+    if all(len(subterm.pieces) < 2 for subterm in design._subterms):
+        return design, ()
     terms = terms_of(formula, role)
     joint = {code for term in terms if len(term) > 1 for code in term}
-    if not joint:
-        return design, ()
     varying = _varying_factors(design, joint, sets)
     mixed = [term for term in terms if varying & {*term} and {*term} - varying]
     constant = [

@@ -118,6 +118,23 @@ def test_options_of_the_model_are_those_of_the_library(frame, saved, options, ke
     assert result.nobs == expected.nobs
 
 
+def test_a_formula_in_parts_with_its_reference(frame, path, saved, capsys):
+    formula = "choice ~ x1 | age | x2"
+    options = ["--alternative", "alternative", "--reference", "b", "--common", "a:(constant)"]
+    result = saved(*options, "--sign", "c:age=+", formula=formula)
+    keywords = {"alternative": "alternative", "reference": "b", "signs": {"c:age": "+"}}
+    expected = in_python(frame, formula, common="a:(constant)", **keywords).fit()
+    pd.testing.assert_series_equal(result.params, expected.params)
+    numbered = frame.assign(alternative=frame["alternative"].map({"a": 1, "b": 2, "c": 3}))
+    numbered.to_csv(path.replace("trips", "numbered"), index=False)
+    with_number = ["--alternative", "alternative", "--reference", "2"]
+    result = saved(*with_number, formula=formula, data=path.replace("trips", "numbered"))
+    assert "class1.1:age" in result.params
+    argv = ["fit", path, formula, *IDS, "--classes", "1", *options[:3], "boat"]
+    capsys.readouterr()
+    assert told(capsys, argv).startswith("error: reference='boat' is no alternative.")
+
+
 @pytest.mark.parametrize(
     ("options", "keywords"),
     [

@@ -261,6 +261,8 @@ def test_a_table_without_limits_is_refused():
         ("C(alternative, Treatment('sm'))[T.train]", "alternative: train"),
         ("C(alt)[car]:time", "alt: car × time"),
         ("alt[T.bus: 2]", "alt: bus: 2"),
+        ("car:(constant)", "car: constant"),
+        ("car:income", "car × income"),
         ("I(travel_time / 100)", "travel_time / 100"),
         ("Q('a:b')", "a:b"),
         ("np.log(cost)", "np.log(cost)"),

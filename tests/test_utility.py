@@ -354,6 +354,15 @@ def test_one_table_of_alternatives_may_have_constants():
     assert result.llf == pytest.approx(7 * share @ np.log(share), rel=SAME)
 
 
+def test_variables_of_the_person_need_a_long_table():
+    table = pd.DataFrame({"item": ["a", "b", "c"], "x": [0.0, 1.0, 3.0]})
+    choices = pd.DataFrame({"who": [1, 2, 3], "item": ["a", "b", "c"], "age": [30, 40, 50]})
+    with pytest.raises(ColumnError, match=r"'age'.* build one long table and use from_formula"):
+        MixedMultinomialLogit.from_table(
+            "~ x | 0 + age", table, choices, 1, alternative="item", individual="who"
+        )
+
+
 def test_selection_and_cross_validation_carry_the_parts():
     frame = trips(80)
     formula = "choice ~ cost | income"
@@ -461,6 +470,12 @@ def test_what_cannot_be_read_is_refused_with_help(formula, keywords, kind, words
     with pytest.raises(kind) as caught:
         MixedMultinomialLogit.from_formula(formula, trips(), 1, **given)
     assert words in str(caught.value)
+
+
+def test_a_formula_that_is_no_string_is_refused():
+    tastes = pd.DataFrame({"class1": [1.0]}, index=["cost"])
+    with pytest.raises(FormulaError, match="The formula must be a string, not int"):
+        simulate_choices(trips(3), tastes, formula=5, name="new", **IDS)
 
 
 def test_a_column_of_alternatives_that_is_no_string_is_refused():
