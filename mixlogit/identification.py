@@ -261,12 +261,7 @@ def _check_collinear(
             f"{len(flat)} of {plural(len(names), kind)} cannot have a coefficient: "
             f"{listed(names[i] for i in flat)} {verb(len(flat), *constant)}{as_stored}. Drop "
             f"{verb(len(flat), 'it', 'them')} from the formula"
-            + (
-                ", or put it behind a bar, 'choice ~ cost | income', where variables of the person "
-                "have a coefficient for each alternative."
-                if kind == "attribute"
-                else "."
-            )
+            + (_remedy([names[i] for i in flat if square[i] == 0]) if kind == "attribute" else ".")
         )
     scale = np.sqrt(variation)
     correlation = gram / np.outer(scale, scale)
@@ -287,6 +282,20 @@ def _check_collinear(
             f"{kind.capitalize()} {names[i]!r} is a linear combination of {', '.join(parts)}"
             f"{where}, so their coefficients are not identified. Drop one of these columns."
         )
+
+
+def _remedy(zero: Sequence[str]) -> str:
+    """What else to do about attributes that do not vary, some of which are zero in every row."""
+    apart = [name for name in zero if ":" in name]
+    if apart:
+        return (
+            f". {listed(apart)} {verb(len(apart), 'is', 'are')} zero in every row, because no row "
+            "has these levels together: merge levels that do not occur together."
+        )
+    return (
+        ", or put it behind a bar, 'choice ~ cost | income', where variables of the person have a "
+        "coefficient for each alternative."
+    )
 
 
 def _is_regular(correlation: np.ndarray, noise: np.ndarray) -> bool:

@@ -164,7 +164,8 @@ def best_worst(
         Every column that enters the utility, all of numbers. The formula of the model must be
         linear in them: logarithms, squares and products are made as columns of the table first,
         and listed here, and so are constants of alternatives, as columns of 0/1. A formula with
-        ``C(alternative)`` or ``np.log(cost)`` would not be negated where the worst is chosen.
+        ``C(alternative)``, ``np.log(cost)`` or constants in a second part, ``cost | 1``, would not
+        be negated where the worst is chosen.
     individual, alternative : column name, optional
         Columns of ids. Alternatives are used to find duplicates and in messages.
     name : column name

@@ -25,6 +25,7 @@ from mixlogit import (
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
+    ConvergenceWarning,
     DataError,
     FormulaError,
     IdentificationError,
@@ -488,6 +489,31 @@ def test_two_columns_of_one_name_are_refused():
     message = error(FormulaError, frame, "choice ~ cost + car:wait | 0 | wait")
     assert "Two columns of the utility formula" in message
     assert "'car:wait'" in message
+
+
+@pytest.mark.parametrize("right", ["cost | C(sex)", "cost + C(mode) * C(sex)"])
+def test_levels_that_never_occur_together_are_named(right):
+    frame = trips()
+    frame = frame[(frame["mode"] != "rail") | (frame["sex"] == "f")]
+    frame = frame[frame.groupby("situation")["choice"].transform("sum") == 1]
+    message = error(IdentificationError, frame, f"choice ~ {right}")
+    name = "rail:C(sex)[T.m]" if "|" in right else "C(mode)[T.rail]:C(sex)[T.m]"
+    assert f"'{name}' is zero in every row, because no row has these levels together" in message
+
+
+def test_an_alternative_that_nobody_chooses_diverges_by_name():
+    frame = trips()
+    frame = frame[(frame["mode"] != "rail") | (frame["choice"] == 0)]
+    frame = frame[frame.groupby("situation")["choice"].transform("sum") == 1]
+    with pytest.warns(ConvergenceWarning, match=r"diverge: class1\.rail:\(constant\)"):
+        result = model(frame, "choice ~ cost | 1").fit()
+    # without rail, whose probability is zero in the limit
+    other = model(frame[frame["mode"] != "rail"], "choice ~ cost | 1").fit()
+    assert result.llf == pytest.approx(other.llf, abs=1e-6)
+    assert result.params["class1.car:(constant)"] == pytest.approx(
+        other.params["class1.car:(constant)"], abs=1e-5
+    )
+    assert result.ll_constants == pytest.approx(other.ll_constants, rel=SAME)
 
 
 def test_an_unknown_alternative_in_new_data_is_named():
