@@ -9,6 +9,7 @@ attributes | variables of the person | attributes with a coefficient for each al
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -267,11 +268,11 @@ def _joined(
             subterms.append(Subterm(len(names), len(names) + len(own), pieces))
             names += own
         factors += design._factors
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
         raise FormulaError(
-            f"Two columns of the {_ROLE} {right!r} are called {twice[0]!r}. Rename the alternative "
-            "or the column of the table."
+            f"Two columns of the {_ROLE} {right!r} are called {twice!r}. Rename the alternative or "
+            "the column of the table."
         )
     columns = dict.fromkeys(c for d in (*designs, by_alternative) for c in d.columns)
     whole = tuple(
