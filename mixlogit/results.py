@@ -238,7 +238,10 @@ class MixedMultinomialLogitResults(
 
     @cached_property
     def ll_constants(self) -> float:
-        """Log-likelihood of one logit of constants alone; nan without ids of alternatives."""
+        """Log-likelihood of one logit of constants alone, and of the offset where there is one.
+
+        nan without ids of alternatives.
+        """
         return constants_log_likelihood(self.model.choices)
 
     @property

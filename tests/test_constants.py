@@ -90,6 +90,16 @@ def test_unequal_choice_sets_are_those_of_the_logit_of_constants():
     assert result.ll_constants == pytest.approx(result.llf, rel=1e-12)
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+def test_an_offset_is_part_of_it(ragged):
+    sizes = [[2, 3, 4], [3, 3]] if ragged else [[3] * 4]
+    frame = zoo.survey(5, sizes * 20)
+    frame["o"] = np.random.default_rng(3).normal(size=len(frame))
+    keywords = {**IDS, "offset": "o"}
+    result = MixedMultinomialLogit.from_formula("choice ~ 0 | 1", frame, 1, **keywords).fit()
+    assert result.ll_constants == pytest.approx(result.llf, rel=1e-12)
+
+
 def test_an_alternative_that_nobody_chose_leaves_the_choice_sets():
     frame = pd.DataFrame(
         {
