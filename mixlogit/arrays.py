@@ -110,7 +110,7 @@ class ArrayTable:
         )
 
     def learn(self, choices: str, dtype: Any = np.float64) -> tuple[ChoiceFormula, ChoiceData]:
-        """Read the choice data; ``choices`` as in `mixlogit.columns.read_counts`."""
+        """Read the choice data; ``choices`` as in `mixlogit.chosen.ChoiceColumn`."""
         mapped = self.mapped
         if mapped is not None and not np.can_cast(mapped.dtype, stored_type(dtype)):
             mapped = None

@@ -221,7 +221,7 @@ def bootstrap_lr_test(
         draws=draws,
         n_negative=int(is_negative.sum()),
         n_not_converged=len(draws) - int(is_converged.sum()),
-        is_weighted=bool((smaller.model.choices.weights != 1).any()),
+        is_weighted=smaller.model.choices.is_weighted,
         seed=rng,
         n_left_out=n_left_out,
     )

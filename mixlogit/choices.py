@@ -69,7 +69,8 @@ class ChoiceData:
     entries : Entries
         Who chose what.
     weights : ndarray, shape (N,)
-        Sampling weights of the individuals.
+        Sampling weights of the individuals, of mean 1 over all individuals of a table that was
+        read.
     membership : ndarray, shape (N, Q)
         Covariates of class membership; a column of ones when there are only shares.
     membership_names : tuple of str
@@ -146,7 +147,7 @@ class ChoiceData:
             choices_per_individual=(float(choices.min()), float(choices.max())),
             alternatives=(float(sizes.min()), float(sizes.max())),
             total_weight=float(self.total_weight.sum()),
-            is_weighted=bool((self.weights != 1).any()),
+            is_weighted=self.is_weighted,
             exog_scale=self.exog_scale,
         )
 
@@ -184,6 +185,11 @@ class ChoiceData:
     def total_weight(self) -> np.ndarray:
         """Weight of each distinct individual in the log-likelihood, (N,)."""
         return self.weights * self.entries.frequency
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether there are sampling weights."""
+        return bool((self.weights != 1).any())
 
     @property
     def choices_per_individual(self) -> np.ndarray:

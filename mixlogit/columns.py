@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mixlogit.arguments import require_one_of
-from mixlogit.arrangement import Arrangement, row_label
+from mixlogit.arrangement import row_label
 from mixlogit.errors import (
     ArgumentError,
     ColumnError,
@@ -25,30 +24,27 @@ from mixlogit.errors import (
     show,
     verb,
 )
+from mixlogit.spelled import how_it_is_written
 
 __all__ = [
-    "CHOICE_RULES",
+    "LARGEST_COUNT",
     "Columns",
     "as_frame",
     "as_numbers",
-    "chosen_numbers",
     "is_plain",
     "is_whole",
     "native",
+    "other_separator",
     "read_amounts",
     "read_availability",
-    "read_counts",
     "read_frequencies",
     "read_weights",
-    "refuse_unavailable_choices",
     "require_column",
     "require_read_columns",
     "unknown_column",
 ]
 
-CHOICE_RULES = ("auto", "one", "counts")
-
-_LARGEST_COUNT = 2.0**53  # beyond it floats skip whole numbers
+LARGEST_COUNT = 2.0**53  # beyond it floats skip whole numbers
 _FARTHEST = 1e100  # weights from one over this to this: their sums and products are finite
 
 # -- their names ---------------------------------------------------------------------------------
@@ -186,10 +182,33 @@ def require_column(frame: pd.DataFrame, name: Any, role: str, where: str = "the 
     if found == 0:
         raise ColumnError(
             f"{role}{name!r}: {where} has no such column.{did_you_mean(name, frame.columns)} Its "
-            f"columns are {listed(frame.columns)}."
+            f"columns are {listed(frame.columns)}.{other_separator(frame.columns)}"
         )
     if found > 1:
         raise ColumnError(f"{role}{name!r}: {where} has {found} columns of that name. Rename them.")
+
+
+def other_separator(names: Iterable[Any]) -> str:
+    """Say that a file was read with a separator that is not its own, as a sentence.
+
+    Parameters
+    ----------
+    names : iterable of column names
+
+    Returns
+    -------
+    str
+        With a space in front; empty unless there is one column that looks like several.
+    """
+    names = list(names)
+    marks = [mark for mark in (";", "\t", "|", ",") if len(names) == 1 and mark in str(names[0])]
+    if not marks:
+        return ""
+    return (
+        f" It is one column, as of a file whose columns are separated by {marks[0]!r}: read it "
+        f"with sep={marks[0]!r}"
+        + (", and with decimal=',' if its numbers have decimal commas." if ";" in marks else ".")
+    )
 
 
 def require_read_columns(columns: Sequence[str], data: pd.DataFrame, role: str) -> None:
@@ -251,7 +270,7 @@ def unknown_column(name: str, data: pd.DataFrame, role: str, code: str = "") -> 
         remedy += " If it is a function or a constant, define it where the formula is used."
     return ColumnError(
         f"The column {name!r}, used in the {role}{term}, is not in the table. {hint}{remedy} "
-        f"The table has the columns {listed(present)}."
+        f"The table has the columns {listed(present)}.{other_separator(present)}"
     )
 
 
@@ -307,30 +326,6 @@ def read_availability(values: Any, name: Hashable, *, missing: bool = False) -> 
             "for not."
         )
     return is_one | is_missing
-
-
-def refuse_unavailable_choices(
-    chosen: Any, available: np.ndarray, choice: str, availability: Hashable
-) -> None:
-    """Raise when a row that is not available was chosen.
-
-    Parameters
-    ----------
-    chosen : array_like, shape (n_rows,)
-        The choice column.
-    available : ndarray of bool, shape (n_rows,)
-    choice, availability : column names
-    """
-    unavailable = np.flatnonzero(~available)
-    if len(unavailable) == 0:
-        return
-    wrong = unavailable[chosen_numbers(chosen, choice)[unavailable] > 0]
-    if len(wrong):
-        raise DataError(
-            f"{plural(len(wrong), 'chosen row')} {verb(len(wrong), 'is', 'are')} marked as "
-            f"unavailable in column {availability!r}; the first is {row_label(wrong[0])}. Correct "
-            "the availability or the choice, or drop those situations."
-        )
 
 
 def read_weights(values: Any, name: Hashable, place: Callable[[int], str]) -> np.ndarray:
@@ -422,119 +417,8 @@ def is_whole(values: np.ndarray, at_least: int) -> np.ndarray:
     ndarray of bool, shape (n,)
     """
     with np.errstate(invalid="ignore"):  # nan is no number that was asked for
-        is_in_range = (values >= at_least) & (values <= _LARGEST_COUNT)
+        is_in_range = (values >= at_least) & (values <= LARGEST_COUNT)
         return is_in_range & (values == np.floor(values))
-
-
-def chosen_numbers(values: Any, name: str) -> np.ndarray:
-    """Read the choice column as floats, in the user's order.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_rows,)
-    name : column name
-
-    Returns
-    -------
-    ndarray of float, shape (n_rows,)
-
-    Raises
-    ------
-    DataError
-        A value is not a number.
-    """
-    return as_numbers(
-        values,
-        f"the choice column {name!r}",
-        "It must be 0/1, true/false or counts. If it names the chosen alternative, write "
-        f"'{name} == alternative' on the left of the formula, with your column of alternatives.",
-    )
-
-
-def read_counts(values: Any, arrangement: Arrangement, rule: str, name: str) -> np.ndarray:
-    """Read the choice column: chosen or not, or how often.
-
-    Parameters
-    ----------
-    values : array_like, shape (n_rows,)
-        The user's column, in the user's order.
-    arrangement : Arrangement
-    rule : {"auto", "one", "counts"}
-        "one": exactly one chosen row per situation. "counts": any counts, at least one choice
-        per situation. "auto": counts if some value is neither 0 nor 1, one choice otherwise.
-    name : column name
-
-    Returns
-    -------
-    counts : ndarray of float, shape (R,), sorted rows
-
-    Raises
-    ------
-    DataError
-        A value is no count, or a situation does not have the choices that it must have.
-    ArgumentError
-        The rule is unknown.
-    """
-    require_one_of("choices", rule, CHOICE_RULES)
-    counts = arrangement.arranged(chosen_numbers(values, name))
-    either_way = ("is missing or not finite", "are missing or not finite")
-    _refuse_rows(~np.isfinite(counts), arrangement, name, either_way)
-    _refuse_rows(counts < 0, arrangement, name, ("is negative", "are negative"))
-    _refuse_rows(
-        counts != np.floor(counts),
-        arrangement,
-        name,
-        ("is not a whole number", "are not whole numbers"),
-        "Give counts; for shares, multiply by the number of choices behind them.",
-    )
-    _refuse_rows(
-        counts > _LARGEST_COUNT,
-        arrangement,
-        name,
-        ("is too large to be counted exactly", "are too large to be counted exactly"),
-        f"Give counts of at most {_LARGEST_COUNT:g}.",
-    )
-    totals = np.add.reduceat(counts, arrangement.situation_start[:-1])
-    is_binary = bool((counts <= 1).all())
-    one = rule == "one" or (rule == "auto" and is_binary)
-    if one and rule == "auto" and arrangement.n_situations == 1 and totals[0] > 1:
-        raise DataError(
-            f"There is no situation column, so the {plural(arrangement.n_rows, 'row')} are one "
-            f"choice set, but column {name!r} holds only 0 and 1, {int(totals[0]):,} of them 1. "
-            "Pass situation= if the rows are several choice sets, or choices='counts' if they "
-            "are one table with counts."
-        )
-    wrong = np.flatnonzero(totals != 1 if one else totals == 0)
-    if len(wrong) == 0:
-        return counts
-    s = int(wrong[0])
-    what = "exactly one chosen row" if one else "any choice"
-    several = rule == "auto" and bool((totals > 1).any())
-    hint = " If several choices in a situation are meant, pass choices='counts'."
-    raise DataError(
-        f"{len(wrong):,} of {plural(arrangement.n_situations, 'choice situation')} "
-        f"{verb(len(wrong), 'does', 'do')} not have {what}; the first is situation "
-        f"{arrangement.situation_label(s)}, with {int(totals[s])}. Check the choice column "
-        f"{name!r}, or drop those situations." + (hint if one and several else "")
-    )
-
-
-def _refuse_rows(
-    bad: np.ndarray,
-    arrangement: Arrangement,
-    name: str,
-    what: tuple[str, str],
-    remedy: str = "Correct them, or drop those situations.",
-) -> None:
-    """Raise for values of the choice column that are no counts."""
-    if not bad.any():
-        return
-    row = int(np.flatnonzero(bad)[0])
-    raise DataError(
-        f"{plural(int(bad.sum()), 'value')} of the choice column {name!r} "
-        f"{verb(int(bad.sum()), *what)}; the first is in situation "
-        f"{arrangement.situation_of(row)}, {arrangement.alternative_of(row)}. {remedy}"
-    )
 
 
 def read_amounts(values: Any, name: Hashable) -> np.ndarray:
@@ -605,6 +489,7 @@ def as_numbers(
             f"{plural(len(bad), 'value')} of {what} "
             f"{verb(len(bad), 'is not a number', 'are not numbers')}; the first is "
             f"{show(column.iloc[bad[0]])} "
-            f"{place(bad[0]) if place else f'in {row_label(bad[0])}'}. {remedy}"
+            f"{place(bad[0]) if place else f'in {row_label(bad[0])}'}."
+            f"{how_it_is_written(column.iloc[bad[0]])} {remedy}"
         )
     return converted

@@ -21,6 +21,8 @@ import pandas as pd
 from numpy import exp, log, sqrt  # noqa: F401 - the same, log(cost)
 
 from mixlogit import datasets
+from mixlogit.chosen import CHOICE_RULES
+from mixlogit.columns import other_separator
 from mixlogit.errors import ArgumentError, DataError, MixlogitError, MixlogitWarning, did_you_mean
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.selection import select_classes
@@ -143,7 +145,7 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
     """Build the model. Formulas see what is named here, so little is."""
     model = MixedMultinomialLogit.from_formula(
         arguments.formula,
-        _read_table(arguments.data),
+        _read_table(arguments.data, arguments.sep, arguments.decimal),
         n_classes,
         situation=arguments.situation,
         individual=arguments.individual,
@@ -153,6 +155,7 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
         freq_weights=arguments.freq_weights,
         availability=arguments.availability,
         offset=arguments.offset,
+        choices=arguments.choices,
         missing=arguments.missing,
         common=[name for group in arguments.common for name in group],
         constraints=arguments.constraint,
@@ -171,6 +174,7 @@ def _fit_keywords(arguments: argparse.Namespace) -> dict[str, Any]:
         "rng": arguments.seed,
         "penalty": arguments.penalty,
         "cov_type": arguments.cov,
+        "cov_kwds": None if arguments.groups is None else {"groups": arguments.groups},
         "disp": False if arguments.quiet else None,
     }
 
@@ -178,10 +182,10 @@ def _fit_keywords(arguments: argparse.Namespace) -> dict[str, Any]:
 # -- tables ----------------------------------------------------------------------------------------
 
 
-def _read_table(name: str) -> pd.DataFrame:
+def _read_table(name: str, separator: str | None, decimal: str) -> pd.DataFrame:
     """Read the table that a user names."""
     if name == "-":
-        return _parsed("standard input", sys.stdin, ".csv")
+        return _parsed("standard input", sys.stdin, ".csv", separator or ",", decimal)
     ending = next((e for e in reversed(_ENDINGS) if name.lower().endswith(e)), None)
     if ending is None:
         raise ArgumentError(
@@ -192,16 +196,17 @@ def _read_table(name: str) -> pd.DataFrame:
     if not path.exists():
         near = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"There is no file {name!r}." + did_you_mean(path.name, near))
-    return _parsed(repr(name), path, ending)
+    own = "\t" if ending.startswith(".tsv") else ","
+    return _parsed(repr(name), path, ending, separator or own, decimal)
 
 
-def _parsed(what: str, source: Any, ending: str) -> pd.DataFrame:
+def _parsed(what: str, source: Any, ending: str, separator: str, decimal: str) -> pd.DataFrame:
     """Read a file by its ending; what pandas cannot read is an error of the data."""
     try:
         if ending == ".parquet":
             return pd.read_parquet(source)
-        separator = "\t" if ending.startswith(".tsv") else ","
-        return pd.read_csv(source, sep=separator, low_memory=False)  # types of whole columns
+        # low_memory=False: types of whole columns
+        table = pd.read_csv(source, sep=separator, decimal=decimal, low_memory=False)
     except ImportError as error:
         raise ArgumentError(
             f"{what} cannot be read, because pandas needs pyarrow or fastparquet for it. Install "
@@ -210,7 +215,15 @@ def _parsed(what: str, source: Any, ending: str) -> pd.DataFrame:
     except OSError as error:
         raise DataError(f"{what} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:  # of pandas' parsers, and of decoding
-        raise DataError(f"{what} does not hold a {ending} table: {error}") from error
+        raise DataError(
+            f"{what} does not hold a {ending} table: {error} If its columns are not separated by "
+            f"{separator!r}, say so with --sep."
+        ) from error
+    hint = other_separator(table.columns)
+    if hint:
+        option = hint.replace("sep=", "--sep ").replace("decimal=", "--decimal ")
+        raise DataError(f"{what} was read with {separator!r} between columns.{option}")
+    return table
 
 
 # -- files and words -------------------------------------------------------------------------------
@@ -336,6 +349,16 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     """Options that say what the model is."""
     parser.add_argument("data", metavar="DATA", help="the table")
     parser.add_argument("formula", metavar="FORMULA", help='such as "choice ~ time + cost"')
+    group = parser.add_argument_group("table")
+    group.add_argument(
+        "--sep", type=_mark, metavar="CHARACTER",
+        help="what separates columns of text, such as ; or tab (default: the comma, and the tab "
+        "in .tsv files)",
+    )  # fmt: skip
+    group.add_argument(
+        "--decimal", choices=(".", ","), default=".",
+        help="what numbers in text have before their decimals (default: .)",
+    )  # fmt: skip
     group = parser.add_argument_group("model")
     for option, purpose in (
         ("situation", "column of choice situations; without it, all rows are one choice set"),
@@ -368,6 +391,11 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         help="sign of a coefficient, such as price=-; can be repeated",
     )  # fmt: skip
     group.add_argument(
+        "--choices", choices=CHOICE_RULES, default="auto",
+        help="what the choice column holds: one chosen row per situation, or counts (default: "
+        "auto, which is one with --situation and counts without)",
+    )  # fmt: skip
+    group.add_argument(
         "--missing", choices=("raise", "drop"), default="raise",
         help="drop: leave out situations with a missing value (default: raise)",
     )  # fmt: skip
@@ -384,9 +412,12 @@ def _add_fit_options(parser: argparse.ArgumentParser) -> None:
         "--penalty", type=float, default=0.0, metavar="X", help="ridge penalty (default: 0)"
     )
     group.add_argument(
-        "--cov", choices=("nonrobust", "opg", "robust"), default="nonrobust",
-        help="covariance of the estimates (default: nonrobust)",
+        "--cov", choices=("nonrobust", "opg", "robust", "cluster"),
+        help="covariance of the estimates (default: nonrobust, robust with --weights)",
     )  # fmt: skip
+    group.add_argument(
+        "--groups", metavar="COLUMN", help="column of clusters of individuals, for --cov cluster"
+    )
 
 
 def _add_outputs(parser: argparse.ArgumentParser, what: str) -> None:
@@ -399,6 +430,14 @@ def _add_outputs(parser: argparse.ArgumentParser, what: str) -> None:
         help="write the results and their data, for mixlogit.read_results in Python",
     )  # fmt: skip
     group.add_argument("--quiet", action="store_true", help="no progress line on a terminal")
+
+
+def _mark(text: str) -> str:
+    """One character between columns; a tab may be named."""
+    mark = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(mark) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one character, such as ; or tab")
+    return mark
 
 
 def _names(text: str) -> list[str]:

@@ -10,8 +10,16 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.arguments import as_generator
+from mixlogit.attributes import blocks_of_situations
 from mixlogit.choices import ChoiceData
-from mixlogit.errors import ArgumentError, IdentificationError, InterruptWarning, plural, warn
+from mixlogit.errors import (
+    ArgumentError,
+    IdentificationError,
+    InterruptWarning,
+    plural,
+    show,
+    warn,
+)
 from mixlogit.growth import (
     classes_in_words,
     each_warning_once,
@@ -28,6 +36,9 @@ from mixlogit.progress import ProgressLine
 from mixlogit.summary import Block, Summarised, Summary
 
 __all__ = ["CrossValidation", "cross_validate"]
+
+_LOST = 1e-10  # of the variation of columns, in squares: a combination that does not vary
+_SEEN = 1e-8  # of the size of what is added up: no round-off
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,9 +241,73 @@ def _others(data: ChoiceData, held: np.ndarray, fold: int) -> ChoiceData:
         return data.take(data.entries.frequency - held)
     except IdentificationError as error:
         raise IdentificationError(
-            f"Without the individuals of fold {fold + 1}: {error} Use fewer classes of that "
-            "kind, more folds, or another rng."
+            f"Without the individuals of fold {fold + 1}: {error}{_who_has_it(data, held)}"
         ) from error
+
+
+def _who_has_it(data: ChoiceData, held: np.ndarray) -> str:
+    """Say who alone tells some columns apart, and what to do about it, as sentences."""
+    frequency = data.entries.frequency
+    stays = frequency > held
+    for names, values in (
+        (data.exog_names, _within_situations(data)),
+        (data.membership_names, [(np.arange(data.n_distinct), data.membership)]),
+    ):
+        gram = sum(part[stays[person]].T @ part[stays[person]] for person, part in values)
+        direction = _lost_direction(gram)
+        if direction is None:
+            continue
+        has = np.zeros(data.n_distinct, dtype=bool)
+        for person, part in values:
+            size = np.abs(part) @ np.abs(direction)
+            np.logical_or.at(has, person, np.abs(part @ direction) > _SEEN * size)
+        if not has.any():
+            continue
+        lost = [names[i] for i in np.flatnonzero(np.abs(direction) > _SEEN)]
+        apart = " and ".join(repr(name) for name in lost if name != "Intercept")
+        who = show(data.entries.ids[int(np.argmax(has))])
+        n = round(float(has @ frequency))
+        if n == 1:
+            return (
+                f" Only one individual, {who}, tells {apart} apart from what all others have. "
+                "Whichever fold that is in, the others are without it: merge a level that one "
+                "individual has with another level, or leave the term or the individual out."
+            )
+        return (
+            f" Only {n:,} individuals, the first of whom is {who}, tell {apart} apart from what "
+            "all others have, and all of them are in this fold. Use more folds or another rng, or "
+            "merge a rare level with another."
+        )
+    return " Use more folds, or another rng."
+
+
+def _lost_direction(gram: np.ndarray) -> np.ndarray | None:
+    """Combination (n,) of columns of which products (n, n) show nothing; None if there is none."""
+    scale = np.sqrt(np.diag(gram))
+    if not scale.all():
+        return np.where(scale == 0, 1.0, 0.0) * (np.cumsum(scale == 0) == 1)
+    value, vector = np.linalg.eigh(gram / np.outer(scale, scale))
+    return vector[:, 0] / scale / np.abs(vector[:, 0] / scale).max() if value[0] < _LOST else None
+
+
+def _within_situations(data: ChoiceData) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Attributes of the choice sets less their means there, with who faces them, piece by piece.
+
+    Each choice set stands there for the first individual who chooses from it.
+    """
+    start = data.arrangement.situation_start
+    situation, entry = np.unique(data.situation_of(data.entries.row), return_index=True)
+    facing = np.zeros(data.n_situations, dtype=np.intp)
+    person = np.repeat(np.arange(data.n_distinct), np.diff(data.entries.start))
+    facing[situation] = person[entry]
+    pieces = []
+    for situations in blocks_of_situations(start):
+        sizes = data.arrangement.sizes[situations]
+        block = data.exog[start[situations.start] : start[situations.stop]]
+        mean = np.add.reduceat(block, np.cumsum(sizes) - sizes, axis=0) / sizes[:, None]
+        centred = block - np.repeat(mean, sizes, axis=0)
+        pieces.append((np.repeat(facing[situations], sizes), centred))
+    return pieces
 
 
 def _held_out(

@@ -23,8 +23,9 @@ from patsy.contrasts import code_contrast_matrix
 from patsy.eval import EvalFactor, ast_names
 from patsy.util import SortAnythingKey
 
+from mixlogit.arrangement import row_label
 from mixlogit.columns import require_read_columns, unknown_column
-from mixlogit.errors import ArgumentError, DataError, FormulaError, MixlogitError
+from mixlogit.errors import ArgumentError, DataError, FormulaError, MixlogitError, show, verb
 from mixlogit.replay import (
     QUOTING,
     UNSEEN,
@@ -42,6 +43,7 @@ from mixlogit.replay import (
     require_row_by_row,
     with_missing_row,
 )
+from mixlogit.spelled import Spelled
 
 __all__ = ["MAX_LEVELS", "Design", "Pieces", "columns_read", "terms_of"]
 
@@ -452,6 +454,7 @@ class _Learner:
         self.code = factor.code
         self._factor = factor
         self._where = where
+        self._data = data  # to find where something stands
         with explained(factor.code, where):
             names = _Names.of(factor.code)
         self.columns = names.columns_in(data)
@@ -585,6 +588,24 @@ class _Learner:
                     f"The term {code} of {self._where} holds {what}, and each would be a category. "
                     f"{remedy}, or write C({code}) if categories are meant."
                 )
+        spelled = Spelled.of(self._seen)
+        if spelled.numbers and spelled.is_meant_as_numbers:
+            raise FormulaError(
+                f"The term {code} of {self._where} holds numbers as text, and each would be a "
+                f"category: {spelled.how_many} {verb(len(spelled.numbers), 'reads', 'read')} as "
+                f"a number{self._first(spelled.numbers)}. {spelled.remedy(code)} write C({code}) "
+                "if categories are meant."
+            )
+
+    def _first(self, labels: Sequence[object]) -> str:
+        """Where the first of some labels of a single column stands, as the end of a clause."""
+        if len(self.columns) != 1:
+            return ""
+        column = self._data[self.columns[0]]
+        there = np.flatnonzero(column.isin(labels).to_numpy())
+        if not len(there):
+            return ""
+        return f"; the first is {show(column.iloc[there[0]])} in {row_label(there[0])}"
 
 
 class _Contrast:

@@ -12,6 +12,7 @@ import pandas as pd
 from mixlogit.arrangement import Arrangement, codes_of, row_label
 from mixlogit.columns import read_amounts
 from mixlogit.errors import DataError, plural, show, verb
+from mixlogit.spelled import other_type
 
 __all__ = ["Entries", "tally", "tally_table"]
 
@@ -122,7 +123,9 @@ def tally_table(
             f"{plural(len(unknown), 'row')} of the table of choices "
             f"{verb(len(unknown), 'names', 'name')} an alternative that the table of alternatives "
             f"lacks; the first is {show(alternatives[unknown[0]])} (column {names[1]!r}) in "
-            f"{row_label(unknown[0])}. Add it to the table, or drop those rows."
+            f"{row_label(unknown[0])}."
+            f"{other_type(arrangement.alternative_ids[0], alternatives[unknown[0]])} Add it to the "
+            "table, or drop those rows."
         )
     person, ids = codes_of(individual, names[0])
     amount = np.ones(len(place)) if count is None else read_amounts(count, names[2])

@@ -40,6 +40,7 @@ from mixlogit.errors import (
     verb,
 )
 from mixlogit.postestimation import delta_errors, estimate_columns, share_columns
+from mixlogit.spelled import other_type
 
 if TYPE_CHECKING:
     from mixlogit.formula import ChoiceSets
@@ -260,7 +261,8 @@ class ForecastResults:
             raise DataError(
                 f"{n_without:,} of {plural(len(place), 'individual')} of the data "
                 f"{verb(n_without, 'has', 'have')} no choices in {source}; the first is "
-                f"{show(arrangement.individual_ids[without[0]])} (column {columns.individual!r}). "
+                f"{show(arrangement.individual_ids[without[0]])} (column {columns.individual!r})."
+                f"{other_type(known[0], arrangement.individual_ids[without[0]])} "
                 f"Drop {verb(n_without, 'it', 'them')}, {remedy}, or predict without history."
             )
         assert arrangement.situation_owner is not None

@@ -14,19 +14,24 @@ import patsy
 from patsy.eval import ast_names
 
 from mixlogit.arguments import require_one_of
-from mixlogit.arrangement import Arrangement, arrange, codes_of, first_rows
+from mixlogit.arrangement import Arrangement, arrange, codes_of
 from mixlogit.attributes import RowTable, as_rows, stored_type
 from mixlogit.choices import ChoiceData
+from mixlogit.chosen import (
+    ChoiceColumn,
+    chosen_numbers,
+    count_notes,
+    read_counts,
+    refuse_other_types,
+    refuse_unavailable_choices,
+)
 from mixlogit.chunks import Chunks, RowFile, explained, joined_arrangement, joined_entries
 from mixlogit.columns import (
-    CHOICE_RULES,
     Columns,
-    chosen_numbers,
+    other_separator,
     read_availability,
-    read_counts,
     read_frequencies,
     read_weights,
-    refuse_unavailable_choices,
     require_column,
 )
 from mixlogit.design import Design, Pieces, columns_read
@@ -46,8 +51,10 @@ from mixlogit.errors import (
 )
 from mixlogit.identification import LARGEST, is_in_range, refuse_not_finite
 from mixlogit.offsets import read_offset
+from mixlogit.people import People, constant_rows
 from mixlogit.replay import says_what_is_missing
 from mixlogit.utility import Alternatives, Parts, Sets, Utility, learn_utility, refuse_varying
+from mixlogit.weighting import to_mean_one, weighted, with_weights
 
 __all__ = ["ChoiceFormula", "ChoiceSets"]
 
@@ -85,7 +92,7 @@ class ChoiceSets:
 
     def situation_weights(self) -> np.ndarray:
         """Weight of who faces each situation, (S,); ones without a column of weights."""
-        people, total = _People.of(self.arrangement, None), np.ones(self.arrangement.n_situations)
+        people, total = People.of(self.arrangement, None), np.ones(self.arrangement.n_situations)
         for role, column in self.weights.items():
             own = people.frame(column.to_frame(), [column.name], "weight")[column.name]
             read = read_weights if role == "weights" else read_frequencies
@@ -148,7 +155,7 @@ class ChoiceFormula:
         membership : str
             Right-hand side of the membership formula; "1" for shares.
         choices : {"auto", "one", "counts"}
-            As in ``mixlogit.columns.read_counts``.
+            As in ``mixlogit.chosen.ChoiceColumn``.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
@@ -167,6 +174,7 @@ class ChoiceFormula:
         require_one_of("missing", missing, MISSING_RULES)
         stored = stored_type(dtype)
         choice, right = split_formula(formula)
+        choice_column = ChoiceColumn.of(choice, choices, columns)
         columns.check(frame)
         if len(frame) == 0:
             raise DataError("The table has no rows. Pass at least one choice situation.")
@@ -178,7 +186,8 @@ class ChoiceFormula:
         alternatives = Alternatives(columns.alternative, reference)
         parts = Parts.of(right, alternatives)
         used = (*parts.columns_read(frame, env, alternatives), *covariates)
-        kept = _kept_rows(frame, columns, chosen, choice, used if missing == "drop" else None)
+        complete = used if missing == "drop" else None
+        kept = _kept_rows(frame, columns, chosen, choice_column, complete)
         if kept.n_dropped:
             warn(kept.notes[-1], DataWarning)
         rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
@@ -192,10 +201,13 @@ class ChoiceFormula:
             alternatives,
         )
         utility = learned.design
-        entries = tally(arrangement, read_counts(chosen, arrangement, choices, choice))
-        del chosen
-        entries, weights, weight_notes = _weighted(frame, columns, arrangement, entries)
-        people = _People.of(arrangement, entries)
+        counts = read_counts(chosen, arrangement, choice_column)
+        entries = tally(arrangement, counts)
+        n_choices = float(counts.sum())
+        del chosen, counts
+        entries, raw_weights = weighted(frame, columns, arrangement, entries)
+        weights, weight_notes = to_mean_one(columns, raw_weights, entries.frequency)
+        people = People.of(arrangement, entries)
         gate = None
         z = np.ones((len(people.of_entry), 1))
         if gate_formula is not None:
@@ -219,7 +231,12 @@ class ChoiceFormula:
             weights=weights,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
-            notes=(*kept.notes, *learned.notes, *weight_notes),
+            notes=(
+                *kept.notes,
+                *learned.notes,
+                *count_notes(choice, n_choices, arrangement.n_situations, "choice situation"),
+                *weight_notes,
+            ),
             offset=_offset_of(frame, columns, arrangement, stored),
         )
         return cls(formula, choice, utility, gate, columns, choices, learned.person), data
@@ -260,7 +277,6 @@ class ChoiceFormula:
             And the number of rows of the table.
         """
         require_one_of("missing", missing, MISSING_RULES)
-        require_one_of("choices", choices, CHOICE_RULES)
         if columns.situation is None:
             raise ArgumentError(
                 "from_chunks needs situation=, the column that says which rows form one choice "
@@ -268,6 +284,7 @@ class ChoiceFormula:
             )
         stored = stored_type(dtype)
         choice, right = split_formula(formula)
+        choice_column = ChoiceColumn.of(choice, choices, columns)
         key = columns.situation if columns.individual is None else columns.individual
         source = Chunks.of(chunks, key)
         head = source.head()
@@ -285,7 +302,9 @@ class ChoiceFormula:
                 with explained(first, len(frame)):
                     chosen = _left_side(choice, frame, env)
                     complete = used if missing == "drop" else None
-                    kept = _kept_rows(frame, columns, chosen, choice, complete, is_piece=True)
+                    kept = _kept_rows(
+                        frame, columns, chosen, choice_column, complete, is_piece=True
+                    )
                 yield _Piece(first, frame, chosen, kept)
 
         survey: _Survey | None = None  # until a pass has come to its end
@@ -296,8 +315,7 @@ class ChoiceFormula:
             for piece in pieces():
                 if survey is None:
                     source.require_one_kind(piece.frame, piece.first, of_one_kind)
-                    with explained(piece.first, len(piece.frame)):
-                        found.add(piece, choice)
+                    found.add(piece)
                 yield piece.frame, piece.rows
             if survey is None and found.n_kept == 0:
                 raise _nothing_left(found.n_situations, [choice, *used])
@@ -314,11 +332,9 @@ class ChoiceFormula:
         learned = _learn_utility(formula, right, to_learn, to_compare, env, alternatives)
         utility = learned.design
         assert survey is not None
-        rule = choices
-        if choices == "auto":
-            rule = "one" if survey.is_binary else "counts"
+        n_choices = 0.0
         parts: list[tuple[int, Arrangement, Entries]] = []
-        weights, people_frames, offsets = [], [], []
+        raw_weights, people_frames, offsets = [], [], []
         with RowFile(folder, (survey.n_kept, len(utility.names)), stored) as file:
             for piece in pieces():
                 if not piece.kept.rows.any():
@@ -326,16 +342,17 @@ class ChoiceFormula:
                 frame = piece.frame
                 with explained(piece.first, len(frame)):
                     arrangement = arrange(len(frame), keep=piece.kept.rows, **columns.ids(frame))
-                    counts = read_counts(piece.chosen, arrangement, rule, choice)
+                    counts = read_counts(piece.chosen, arrangement, choice_column)
+                    n_choices += float(counts.sum())
                     entries = tally(arrangement, counts)
-                    entries, weight, _ = _weighted(frame, columns, arrangement, entries)
+                    entries, weight = weighted(frame, columns, arrangement, entries)
                     offset = _offset_of(frame, columns, arrangement, stored)
                     if gate_formula is not None:
-                        people = _People.of(arrangement, entries)
+                        people = People.of(arrangement, entries)
                         people_frames.append(people.frame(frame, covariates))
                 file.write(utility.matrix(frame, order=arrangement.permutation, dtype=stored))
                 parts.append((piece.first, arrangement, entries))
-                weights.append(weight)
+                raw_weights.append(weight)
                 if offset is not None:
                     offsets.append(offset)
             arrangement = joined_arrangement([part[:2] for part in parts], key, columns.alternative)
@@ -344,7 +361,10 @@ class ChoiceFormula:
             gate, z = None, np.ones((len(entries.ids), 1))
             if gate_formula is not None:
                 gate, z = _learn_membership(gate_formula, pd.concat(people_frames), env)
-                z = z[_People.of(arrangement, entries).of_entry]
+                z = z[People.of(arrangement, entries).of_entry]
+            weights, weight_notes = to_mean_one(
+                columns, np.concatenate(raw_weights), entries.frequency
+            )
             if survey.n_dropped:  # told where from_chunks is called
                 warn(survey.notes[-1], DataWarning)
             data = ChoiceData(
@@ -352,10 +372,15 @@ class ChoiceFormula:
                 exog_names=utility.names,
                 arrangement=arrangement,
                 entries=entries,
-                weights=np.concatenate(weights),
+                weights=weights,
                 membership=z,
                 membership_names=("Intercept",) if gate is None else gate.names,
-                notes=(*survey.notes, *learned.notes, *_frequency_notes(columns, entries)),
+                notes=(
+                    *survey.notes,
+                    *learned.notes,
+                    *count_notes(choice, n_choices, arrangement.n_situations, "choice situation"),
+                    *weight_notes,
+                ),
                 offset=np.concatenate(offsets, axis=1) if offsets else None,
             )
         spec = cls(formula, choice, utility, gate, columns, choices, learned.person)
@@ -456,23 +481,24 @@ class ChoiceFormula:
             None if count is None else choices[count],
             names=(individual, alternative, count),
         )
+        name = "choice" if count is None else str(count)
+        n_choices = float(entries.count.sum())
         gate = None
         z = np.ones((len(entries.ids), 1))
         gate_formula = _membership_formula(membership)
         if gate_formula is not None:
             covariates = columns_read(gate_formula, choices, env=env, role=_MEMBERSHIP)
-            z_frame = _constant_rows(choices, covariates, person, entries.ids)
+            z_frame = constant_rows(choices, covariates, person, entries.ids)
             gate, z = _learn_membership(gate_formula, z_frame, env)
 
         def of_individual(name: Hashable) -> pd.Series:
-            return _constant_rows(choices, [name], person, entries.ids, "weight")[name]
+            return constant_rows(choices, [name], person, entries.ids, "weight")[name]
 
-        entries, weight, notes = _with_weights(
-            entries,
-            Columns(weights=weights, freq_weights=freq_weights),
-            of_individual,
-            lambda i: f"of individual {show(entries.ids[i])}",
+        of_weights = Columns(weights=weights, freq_weights=freq_weights)
+        entries, raw_weights = with_weights(
+            entries, of_weights, of_individual, lambda i: f"of individual {show(entries.ids[i])}"
         )
+        weight, notes = to_mean_one(of_weights, raw_weights, entries.frequency)
         data = ChoiceData(
             exog=as_rows(utility.matrix(table, order=arrangement.permutation, dtype=stored)),
             exog_names=utility.names,
@@ -481,10 +507,13 @@ class ChoiceFormula:
             weights=weight,
             membership=z,
             membership_names=("Intercept",) if gate is None else gate.names,
-            notes=(*learned.notes, *notes),
+            notes=(
+                *learned.notes,
+                *count_notes(name, n_choices, len(entries.ids), "individual"),
+                *notes,
+            ),
             offset=_offset_of(table, columns, arrangement, stored),
         )
-        name = "choice" if count is None else str(count)
         return cls(formula, name, utility, gate, columns, person=learned.person), data
 
     def replay(self, frame: pd.DataFrame) -> ChoiceSets:
@@ -517,7 +546,7 @@ class ChoiceFormula:
         z = np.ones((arrangement.n_situations, 1))
         if self.membership is not None:
             self.membership.require_columns(frame)
-            people = _People.of(arrangement, None)
+            people = People.of(arrangement, None)
             z = self.membership.matrix(people.frame(frame, self.membership.columns))
             z = z[people.of_situation]
             _refuse_out_of_range(
@@ -561,7 +590,7 @@ class ChoiceFormula:
         if self.membership is None:
             return ids, np.ones((len(ids), 1))
         self.membership.require_columns(frame)
-        own = _constant_rows(frame, self.membership.columns, person, ids)
+        own = constant_rows(frame, self.membership.columns, person, ids)
         z = self.membership.matrix(own)
         _refuse_out_of_range(z, self.membership.names, "individual", lambda i: show(ids[i]))
         return ids, z
@@ -595,49 +624,16 @@ class ChoiceFormula:
             require_column(frame, self.columns.individual, "individual=")
         sets = self.replay(frame)
         chosen = _left_side(self.choice, frame, patsy.EvalEnvironment([]))
+        choice_column = ChoiceColumn.of(self.choice, self.rule, self.columns)
         name = self.columns.availability
         if name is not None:
             available = read_availability(frame[name], name)
-            refuse_unavailable_choices(chosen, available, self.choice, name)
-        counts = read_counts(chosen, sets.arrangement, self.rule, self.choice)
+            refuse_unavailable_choices(chosen, available, choice_column, name)
+        counts = read_counts(chosen, sets.arrangement, choice_column)
         entries = tally(sets.arrangement, counts)
         is_counted = "freq_weights" in sets.weights
         counted = Columns(freq_weights=self.columns.freq_weights if is_counted else None)
-        return sets, _weighted(frame, counted, sets.arrangement, entries)[0]
-
-
-@dataclass(frozen=True, eq=False)
-class _People:
-    """Who faces each situation: individuals where there are any, situations where not."""
-
-    arrangement: Arrangement
-    ids: pd.Index
-    of_situation: np.ndarray  # (S,)
-    of_entry: np.ndarray  # (N,) distinct individuals of the likelihood
-
-    @classmethod
-    def of(cls, arrangement: Arrangement, entries: Entries | None) -> _People:
-        """Read them off an arrangement."""
-        owner, ids = arrangement.situation_owner, arrangement.individual_ids
-        if owner is not None and ids is not None:
-            return cls(arrangement, ids, owner, np.arange(len(ids)))
-        situations = np.arange(arrangement.n_situations)
-        of_entry = situations
-        if entries is not None:
-            begin = arrangement.situation_start
-            of_entry = np.searchsorted(begin, entries.row, side="right") - 1
-        return cls(arrangement, arrangement.situation_ids, situations, of_entry)
-
-    def place(self, i: int) -> str:
-        """Name a person by its number."""
-        return f"of individual {show(self.ids[i])}"
-
-    def frame(
-        self, frame: pd.DataFrame, names: Iterable[Hashable], what: str = "membership covariate"
-    ) -> pd.DataFrame:
-        """One row per person of columns that must not vary within persons."""
-        person = np.repeat(self.of_situation, self.arrangement.sizes)
-        return _constant_rows(frame, names, person, self.ids, what, self.arrangement.permutation)
+        return sets, weighted(frame, counted, sets.arrangement, entries)[0]
 
 
 def _refuse_out_of_range(
@@ -657,46 +653,6 @@ def _refuse_out_of_range(
         )
 
 
-def _constant_rows(
-    frame: pd.DataFrame,
-    names: Iterable[Hashable],
-    person: np.ndarray,
-    ids: pd.Index,
-    what: str = "membership covariate",
-    order: np.ndarray | None = None,
-) -> pd.DataFrame:
-    """First row of each person, once the columns are found constant within persons."""
-    own = {}
-    for name in names:
-        column = frame[name] if order is None else frame[name].iloc[order]
-        own[name] = column.iloc[first_rows(column, person, ids, name, what)].array
-    return pd.DataFrame(own, index=ids)
-
-
-def _weighted(
-    frame: pd.DataFrame, columns: Columns, arrangement: Arrangement, entries: Entries
-) -> tuple[Entries, np.ndarray, tuple[str, ...]]:
-    """Read the weights of a table of alternatives, see `_with_weights`."""
-    if arrangement.situation_owner is None:
-        # every choice is by an individual of its own, whose weights stand in the row it chose
-
-        def of_choice(name: Hashable) -> pd.Series:
-            return frame[name].iloc[arrangement.places(entries.row)]
-
-        def place(i: int) -> str:
-            row = entries.row[i]
-            situation = arrangement.situation_of(row)
-            return f"in situation {situation}, {arrangement.alternative_of(row)}"
-
-        return _with_weights(entries, columns, of_choice, place)
-    people = _People.of(arrangement, entries)
-
-    def of_individual(name: Hashable) -> pd.Series:
-        return people.frame(frame, [name], "weight")[name]
-
-    return _with_weights(entries, columns, of_individual, people.place)
-
-
 def _offset_of(
     frame: pd.DataFrame, columns: Columns, arrangement: Arrangement, dtype: Any
 ) -> np.ndarray | None:
@@ -704,36 +660,6 @@ def _offset_of(
     if columns.offset is None:
         return None
     return read_offset(frame[columns.offset], columns.offset, arrangement, dtype)
-
-
-def _with_weights(
-    entries: Entries,
-    columns: Columns,
-    own: Callable[[Hashable], pd.Series],
-    place: Callable[[int], str],
-) -> tuple[Entries, np.ndarray, tuple[str, ...]]:
-    """Entries that occur as often as frequency weights say, sampling weights (N,), and notes.
-
-    ``own`` gives a column by distinct individual, and ``place`` names one of them.
-    """
-    n = len(entries.frequency)
-    weights = np.ones(n)
-    if columns.weights is not None:
-        weights = read_weights(own(columns.weights), columns.weights, place)
-    if columns.freq_weights is not None:
-        frequency = read_frequencies(own(columns.freq_weights), columns.freq_weights, place)
-        entries = replace(entries, frequency=entries.frequency * frequency)
-    return entries, weights, _frequency_notes(columns, entries)
-
-
-def _frequency_notes(columns: Columns, entries: Entries) -> tuple[str, ...]:
-    """How many individuals frequency weights make of those there are."""
-    if columns.freq_weights is None:
-        return ()
-    return (
-        f"Individuals are counted by frequency weights: {len(entries.frequency):,} different ones "
-        f"stand for {round(float(entries.frequency.sum())):,}.",
-    )
 
 
 def split_formula(formula: str) -> tuple[str, str]:
@@ -760,6 +686,7 @@ def _left_side(choice: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> 
         raise ColumnError(
             f"The choice column {choice!r}, on the left of the formula, is not in the table."
             f"{did_you_mean(choice, frame.columns)} Its columns are {listed(frame.columns)}."
+            f"{other_separator(frame.columns)}"
         )
 
     read = set()
@@ -797,6 +724,7 @@ def _left_side(choice: str, frame: pd.DataFrame, env: patsy.EvalEnvironment) -> 
             f"The left side {choice!r} of the formula changes the order of the rows: its index is "
             "not that of the table. Add the result to the table as a column."
         )
+    refuse_other_types(choice, {name: frame[name] for name in sorted(read)}, value)
     is_lost = np.zeros(len(frame), dtype=bool)
     for name in read:
         is_lost |= frame[name].isna().to_numpy()
@@ -896,13 +824,10 @@ class _Survey:
     n_unavailable: int = 0
     n_dropped: int = 0
     n_situations: int = 0
-    is_binary: bool = True
 
-    def add(self, piece: _Piece, choice: str) -> None:
+    def add(self, piece: _Piece) -> None:
         """Count a piece."""
         kept = piece.kept
-        numbers = chosen_numbers(piece.chosen, choice)[kept.rows]
-        self.is_binary &= not bool((numbers > 1).any())
         self.n_rows += len(piece.frame)
         self.n_kept += int(kept.rows.sum())
         self.n_unavailable += kept.n_unavailable
@@ -919,7 +844,7 @@ def _kept_rows(
     frame: pd.DataFrame,
     columns: Columns,
     chosen: Any,
-    choice: str,
+    choice: ChoiceColumn,
     used: Iterable[Hashable] | None,
     *,
     is_piece: bool = False,
@@ -940,7 +865,7 @@ def _kept_rows(
     # without individuals, a weight counts only in rows that were chosen
     weighted = available
     if columns.individual is None and (columns.weights, columns.freq_weights) != (None, None):
-        weighted = available & (chosen_numbers(chosen, choice) != 0)
+        weighted = available & (chosen_numbers(chosen, choice.name) != 0)
     of_rows = (columns.alternative, columns.availability, columns.offset)
     where = dict.fromkeys((*used, *of_rows), available)
     where = dict.fromkeys((columns.weights, columns.freq_weights), weighted) | where
@@ -961,7 +886,7 @@ def _kept_rows(
     is_incomplete[situation[is_missing[available]]] = True
     n_dropped = int(is_incomplete.sum())
     if n_dropped == n_all and not is_piece:
-        raise _nothing_left(n_all, [choice, *read])
+        raise _nothing_left(n_all, [choice.name, *read])
     rows = available.copy()
     rows[available] = ~is_incomplete[situation]
     return _Kept(rows, n_left_out, n_dropped, n_all)

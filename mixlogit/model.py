@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from statsmodels.base.model import LikelihoodModel
 from mixlogit.arguments import as_floats, as_generator, is_number, require_whole
 from mixlogit.arrays import ArrayTable
 from mixlogit.choices import ChoiceData
+from mixlogit.chunks import Chunks
 from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
 from mixlogit.covariance import check_covariance
@@ -23,9 +24,18 @@ from mixlogit.errors import ArgumentError, ConvergenceWarning, InterruptWarning,
 from mixlogit.estimation import State, estimate
 from mixlogit.formula import ChoiceFormula, ChoiceSets
 from mixlogit.incumbent import keeps
+from mixlogit.individuals import (
+    Individuals,
+    Table,
+    TableInPieces,
+    TableOfChoices,
+    TableOfRows,
+    attached,
+)
 from mixlogit.likelihood import MixtureLikelihood, Parameters, parameter_names
 from mixlogit.logit import ChoiceTable
 from mixlogit.moments import LatentMoments, latent_moments
+from mixlogit.people import own_column
 from mixlogit.pooled import pooled_logit
 from mixlogit.progress import ProgressLine
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
@@ -69,7 +79,8 @@ class MixedMultinomialLogit(LikelihoodModel):
     Parameters
     ----------
     endog : array_like, shape (R,)
-        1 (or True) on the chosen row of each situation, or counts.
+        1 (or True) on the chosen row of each situation and 0 on the others; counts where all rows
+        are one choice set, and where ``choices="counts"`` says so.
     exog : array_like, shape (R, L)
         Attributes, one row per situation and available alternative, without a constant. Columns
         of a DataFrame give the names. A memory map (``numpy.memmap``, C order) whose rows stand in
@@ -87,7 +98,9 @@ class MixedMultinomialLogit(LikelihoodModel):
     membership : array_like, shape (R,) or (R, Q − 1), optional
         Covariates of class membership, constant within individuals; an intercept is put in front.
     weights : array_like, shape (R,), optional
-        Sampling weights, constant within individuals. Without ``individual``, the weight of a
+        Sampling weights, constant within individuals, in any unit: they are divided by their mean
+        over individuals, which a note in the summary says. Errors are robust by default with
+        them. Without ``individual``, the weight of a
         choice stands in the row that was chosen, and those of other rows are not used.
     freq_weights : array_like of int, shape (R,), optional
         How many identical individuals each individual stands for, at least 1; they enter the
@@ -99,8 +112,10 @@ class MixedMultinomialLogit(LikelihoodModel):
         (McFadden 1978), or the part of utility whose coefficients are known. ``llnull`` and the
         logit with one class have it too.
     choices : {"auto", "one", "counts"}
-        "one": exactly one chosen row per situation. "counts": any counts. "auto": counts if some
-        value is neither 0 nor 1.
+        "one": exactly one chosen row per situation. "counts": any counts. "auto": "one" where
+        situations are given, and counts where all rows are one choice set, which can be read in
+        no other way. What is neither is refused, such as the number of the chosen alternative on
+        every row of its situation.
     common : str or sequence of str
         Attributes with one coefficient for all classes, by their names in the results; the name of
         a categorical term stands for all its columns.
@@ -141,6 +156,7 @@ class MixedMultinomialLogit(LikelihoodModel):
     """
 
     _is_from_arrays = False
+    _source: Table | None = None  # where further columns by individual are found
 
     def __init__(
         self,
@@ -205,13 +221,13 @@ class MixedMultinomialLogit(LikelihoodModel):
         Parameters
         ----------
         formula : str
-            ``choice ~ attributes`` in patsy's language. The left side is a column of 0/1 or
-            counts, or an expression such as ``chosen == alt``. The right side may have up to
-            three parts, ``cost + time | income + C(sex) | wait``: attributes with one coefficient
-            for all alternatives; variables of the person, the same in all rows of a situation,
-            with one for each alternative but the reference, and constants of these alternatives
-            (``| 0 + income`` leaves the constants out, ``| 1`` has nothing else); attributes with
-            a coefficient for each alternative. They are called ``car:income``,
+            ``choice ~ attributes`` in patsy's language. The left side is a column of 0/1 (or of
+            counts, see ``choices``), or an expression such as ``chosen == alt``. The right side may
+            have up to three parts, ``cost + time | income + C(sex) | wait``: attributes with one
+            coefficient for all alternatives; variables of the person, the same in all rows of a
+            situation, with one for each alternative but the reference, and constants of these
+            alternatives (``| 0 + income`` leaves the constants out, ``| 1`` has nothing else);
+            attributes with a coefficient for each alternative. They are called ``car:income``,
             ``car:(constant)`` and ``car:wait``. With one part there are no constants unless
             written ``C(alt)``, with a chosen reference ``C(alt, Treatment('car'))``.
         data : DataFrame
@@ -225,8 +241,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         membership : str
             Right side of the membership formula, on columns that are constant within individuals;
             "1" for shares alone.
-        weights, freq_weights : str, optional
-            Columns of sampling weights and of numbers of identical individuals, as for the class.
+        weights, freq_weights : str or Series, optional
+            Columns of sampling weights and of numbers of identical individuals, as for the class;
+            or a Series of them with the ids of individuals in its index.
         availability : str, optional
             Column of 0/1; rows with 0 are left out of their choice set.
         offset : str, optional
@@ -261,13 +278,16 @@ class MixedMultinomialLogit(LikelihoodModel):
         DataWarning
             Situations were dropped, with ``missing="drop"``.
         """
-        frame = as_frame(data)
-        learned, choice_data = ChoiceFormula.learn(
-            formula,
-            frame,
+        frame, columns = attached(
+            as_frame(data),
             Columns(
                 situation, individual, alternative, weights, availability, freq_weights, offset
             ),
+        )
+        learned, choice_data = ChoiceFormula.learn(
+            formula,
+            frame,
+            columns,
             membership=membership,
             choices=choices,
             missing=missing,
@@ -278,6 +298,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
+        model._source = TableOfRows(frame.copy(deep=False))
         return model
 
     @classmethod
@@ -374,6 +395,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, pd.RangeIndex(n_rows), restrictions)
+        key = situation if individual is None else individual
+        model._source = TableInPieces(Chunks.of(chunks, key))
         return model
 
     @classmethod
@@ -422,7 +445,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             Right side of the membership formula, on columns of ``choices``.
         weights, freq_weights : str, optional
             Columns of ``choices`` of sampling weights and of numbers of identical individuals,
-            constant within individuals.
+            constant within individuals; or a Series with the ids of individuals in its index.
         offset : str, optional
             Column of ``table`` of what is added to the utility of each alternative.
         common, constraints, signs, dtype
@@ -448,15 +471,19 @@ class MixedMultinomialLogit(LikelihoodModel):
             As for the class.
         """
         frame = as_frame(table, "table")
+        own, columns = attached(
+            as_frame(choices, "choices"),
+            Columns(individual=individual, weights=weights, freq_weights=freq_weights),
+        )
         learned, choice_data = ChoiceFormula.learn_table(
             formula,
             frame,
-            as_frame(choices, "choices"),
+            own,
             alternative=alternative,
             individual=individual,
             count=count,
-            weights=weights,
-            freq_weights=freq_weights,
+            weights=columns.weights,
+            freq_weights=columns.freq_weights,
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
             offset=offset,
@@ -466,6 +493,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
+        model._source = TableOfChoices(own.copy(deep=False), individual)
         return model
 
     @classmethod
@@ -585,6 +613,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             self.restrictions,
             is_from_arrays=self._is_from_arrays,
         )
+        other._source = self._source
         if choices is self.choices:
             other._table = self._table
         return other
@@ -595,8 +624,58 @@ class MixedMultinomialLogit(LikelihoodModel):
         return self.data.param_names
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the kernel's blocks."""
-        return self.__dict__ | {"_table": None}
+        """Leave out the kernel's blocks, and the user's table."""
+        return self.__dict__ | {"_table": None, "_source": None}
+
+    def _individuals(self) -> Individuals:
+        """Those whom arguments with one value per individual are matched with.
+
+        Returns
+        -------
+        Individuals
+            In the order of ``result.posterior``.
+        """
+        data, source = self.choices, self._source
+
+        def of_rows(rows: pd.DataFrame, name: Any, what: str) -> pd.Series:
+            return own_column(rows, name, what, data.arrangement, data.entries)
+
+        def column(name: str, what: str) -> pd.Series:
+            assert source is not None
+            return source.own(name, what, data)
+
+        is_long = self.spec.rule is not None  # and no table of alternatives
+        return Individuals(
+            data.entries.ids,
+            "result.posterior",
+            self._row_index if is_long else None,
+            of_rows if is_long else None,
+            None if source is None else column,
+        )
+
+    def _covariance_keywords(self, cov_type: Any, keywords: Any) -> Any:
+        """Check what a covariance matrix is to be made of, and match groups with individuals.
+
+        Parameters
+        ----------
+        cov_type, keywords
+            ``cov_type`` and ``cov_kwds`` of `fit`.
+
+        Returns
+        -------
+        dict or None
+            With ``groups`` by individual.
+
+        Raises
+        ------
+        ArgumentError
+            As for `mixlogit.covariance.check_covariance`, or groups do not go with individuals.
+        """
+        if cov_type == "cluster" and isinstance(keywords, Mapping) and "groups" in keywords:
+            groups = self._individuals().values(keywords["groups"], "groups")
+            keywords = {**keywords, "groups": groups}
+        check_covariance(cov_type, keywords, self.choices.n_distinct)
+        return keywords
 
     # -- likelihood ------------------------------------------------------------------------------
 
@@ -750,7 +829,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         tol: float = 1e-8,
         penalty: float = 0.0,
         rng: int | np.random.Generator | None = 0,
-        cov_type: str = "nonrobust",
+        cov_type: str | None = None,
         cov_kwds: dict[str, Any] | None = None,
         disp: bool | None = None,
         callback: Callable[[State], None] | None = None,
@@ -790,16 +869,18 @@ class MixedMultinomialLogit(LikelihoodModel):
             log-likelihood. A remedy for separation; 0 by default.
         rng : int, Generator or None
             Seed of the starts. The same seed gives the same bits; None draws a fresh one.
-        cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
+        cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}, optional
             Covariance of the estimates: inverse observed information, outer product of scores,
             sandwich by individuals, sandwich by clusters of individuals. "none" leaves standard
-            errors out; they are nan. With D parameters errors take memory for a few matrices of
-            D × D, and time for D × D products of the scores of all individuals and for the
-            eigenvalues of such a matrix; from a thousand parameters or so that may be most of a
-            fit.
+            errors out; they are nan. By default "nonrobust", and "robust" if there are sampling
+            weights, with which the inverse information is no covariance. With D parameters errors
+            take memory for a few matrices of D × D, and time for D × D products of the scores of
+            all individuals and for the eigenvalues of such a matrix; from a thousand parameters or
+            so that may be most of a fit.
         cov_kwds : dict, optional
-            ``{"groups": ...}`` for "cluster": one per individual, in the order of
-            ``result.posterior``.
+            ``{"groups": ...}`` for "cluster", one per individual: the name of a column of the
+            table; a Series or a frame of one column, whose index holds the ids of the individuals
+            (or is that of the table's rows); or an array in the order of ``result.posterior``.
         disp : bool, optional
             Whether a line on standard error says how far the fit has come. None: once it has
             lasted two seconds, if tqdm is installed and standard error is a terminal, or in a
@@ -838,7 +919,9 @@ class MixedMultinomialLogit(LikelihoodModel):
             raise ArgumentError(f"tol={tol!r} must be positive.")
         if not (callback is None or callable(callback)):
             raise ArgumentError(f"callback must be a function, not {type(callback).__name__}.")
-        check_covariance(cov_type, cov_kwds, self.choices.n_distinct)
+        if cov_type is None:
+            cov_type = "robust" if self.choices.is_weighted else "nonrobust"
+        cov_kwds = self._covariance_keywords(cov_type, cov_kwds)
         generator = as_generator(rng)
         keeps_best = keeps(on_interrupt)
         likelihood = self.likelihood(penalty)

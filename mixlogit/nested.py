@@ -326,7 +326,7 @@ def _refuse_untestable(
     refuse_other_data(restricted, general)
     for name, one in (("restricted", restricted), ("general", general)):
         refuse_penalty(one, name)
-        if (one.model.choices.weights != 1).any():
+        if one.model.choices.is_weighted:
             raise ArgumentError(
                 "With sampling weights the likelihood ratio has no chi-square distribution. Use "
                 "a Wald test with robust errors: with_cov('robust').wald_test(...)."

@@ -10,14 +10,8 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
 from mixlogit.arrangement import Arrangement, arrange, row_label
-from mixlogit.columns import (
-    Columns,
-    as_frame,
-    as_numbers,
-    is_whole,
-    read_counts,
-    require_column,
-)
+from mixlogit.chosen import ChoiceColumn, read_counts
+from mixlogit.columns import Columns, as_frame, as_numbers, is_whole, require_column
 from mixlogit.errors import ArgumentError, DataError, plural, show, verb
 
 __all__ = ["best_worst", "explode_ranks"]
@@ -233,8 +227,15 @@ def best_worst(
     }
     arrangement = _arranged(frame, situation, individual, alternative)
     values = _read_attributes(frame, attributes, parts)
-    is_best = read_counts(frame[best], arrangement, "one", str(best)) > 0
-    is_worst = read_counts(frame[worst], arrangement, "one", str(worst)) > 0
+    is_best, is_worst = (
+        read_counts(
+            frame[column],
+            arrangement,
+            ChoiceColumn(str(column), "one", situation, alternative),
+        )
+        > 0
+        for column in (best, worst)
+    )
     _refuse_same_row(is_best & is_worst, arrangement, best, worst)
     rest = np.flatnonzero(~is_best & np.repeat(arrangement.sizes > 2, arrangement.sizes))
     row = np.append(np.arange(len(is_best)), rest)

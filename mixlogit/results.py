@@ -101,7 +101,7 @@ class MixedMultinomialLogitResults(
     fit : Fit
     cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
     cov_kwds : dict or None
-        ``groups`` (one per individual, in the order of `posterior`) for "cluster".
+        ``groups`` (by individual, in the order of `posterior`) for "cluster".
     settings : dict
         What `fit` was called with.
     matrix : ndarray, shape (D, D), optional
@@ -324,14 +324,17 @@ class MixedMultinomialLogitResults(
         ----------
         cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}
         **cov_kwds
-            ``groups`` for "cluster": one per individual, in the order of `posterior`.
+            ``groups`` for "cluster", one per individual: the name of a column of the table; a
+            Series whose index holds the ids of the individuals, in any order; or an array in the
+            order of `posterior`.
 
         Returns
         -------
         MixedMultinomialLogitResults
         """
+        keywords = self.model._covariance_keywords(cov_type, cov_kwds)
         return ResultsWrapper(
-            type(self)(self.model, self._fit, cov_type, cov_kwds, self.mle_settings)
+            type(self)(self.model, self._fit, cov_type, keywords, self.mle_settings)
         )
 
     def wald_membership(self) -> pd.DataFrame:
@@ -504,7 +507,7 @@ class MixedMultinomialLogitResults(
             notes.append(f"Not a certified maximum. {certificate.message}")
         notes += [
             f"N in BIC and CAIC is the number of individuals, {self.nobs:,}.",
-            self.cov_kwds["description"],
+            self._covariance_in_words(data.is_weighted),
         ]
         notes += self._constraint_notes()
         is_bounded = np.isin(self.model.param_names, self.at_bound)
@@ -517,11 +520,11 @@ class MixedMultinomialLogitResults(
                 f"Estimates maximise the log-likelihood less a ridge penalty of "
                 f"{self.mle_settings['penalty']:g}; the log-likelihood shown is without it."
             )
-        if data.is_weighted:
-            advice = (
-                "" if self.cov_type in ("robust", "cluster") else "; use robust errors with them"
+        if data.is_weighted and self.cov_type in ("nonrobust", "opg"):
+            notes.append(
+                f"Errors of the kind {self.cov_type} do not hold with sampling weights, which are "
+                "no numbers of individuals; use with_cov('robust') or with_cov('cluster')."
             )
-            notes.append(f"Sampling weights sum to {data.total_weight:,.6g}{advice}.")
         if certificate.n_finished > 1 and certificate.n_agree == 1:
             notes.append(
                 "Only one of the finished starts reached this log-likelihood. Raise n_starts to "
@@ -534,6 +537,13 @@ class MixedMultinomialLogitResults(
                 "weakly identified (Grün and Leisch 2008)."
             )
         return notes + list(self.model.choices.notes)
+
+    def _covariance_in_words(self, is_weighted: bool) -> str:
+        """Where standard errors come from, and why it is the default."""
+        words = str(self.cov_kwds["description"])
+        if is_weighted and self.cov_type == "robust":
+            words = f"{words.removesuffix('.')}, the default with sampling weights."
+        return words
 
     def _constraint_notes(self) -> list[str]:
         """What was imposed on the parameters, and what that means for their errors."""

@@ -206,6 +206,12 @@ class ClassSelection(Summarised):
             "N in the criteria is the number of individuals. Criteria choose among the fits that "
             "have converged."
         ]
+        if next(iter(self.results.values())).model.choices.overview.is_weighted:
+            notes.append(
+                "The criteria are of the log-likelihood with sampling weights of mean 1, which do "
+                "not depend on their unit. It is not the log-likelihood of a sample, so prefer "
+                "differences that are clear, and compare with cross_validate."
+            )
         if self.left_out:
             notes.insert(0, _interrupted(self.left_out))
         for n, one in self.results.items():

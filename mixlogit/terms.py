@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from mixlogit.archive import Archive, Arrays, Record
-from mixlogit.columns import CHOICE_RULES, Columns
+from mixlogit.chosen import CHOICE_RULES
+from mixlogit.columns import Columns
 from mixlogit.design import Design
 from mixlogit.errors import StorageError
 from mixlogit.formula import ChoiceFormula

@@ -598,6 +598,27 @@ def twice() -> pd.DataFrame:
     return people().assign(choice=lambda f: 2 * f["choice"])
 
 
+def counted() -> pd.DataFrame:
+    return people().assign(choice=lambda f: f["choice"] + 1 + f["alt"] % 2)
+
+
+def repeated() -> pd.DataFrame:
+    """The number of the chosen alternative stands on all rows of a situation."""
+    return people().assign(
+        choice=lambda f: (
+            f["alt"].where(f["choice"] == 1).groupby(f["situation"]).transform("max").astype(int)
+        )
+    )
+
+
+def some_unavailable(frame: pd.DataFrame) -> pd.Series:
+    """Two alternatives of every situation, the chosen one among them, are available."""
+    first_other = frame["choice"].eq(0) & ~frame["choice"].eq(0).groupby(
+        frame["situation"]
+    ).transform("cumsum").gt(1)
+    return (frame["choice"].eq(1) | first_other).astype(int)
+
+
 def chosen_unknown() -> pd.DataFrame:
     """What was chosen in the second situation is missing in its second row."""
     return people().assign(
@@ -700,11 +721,59 @@ CHOICES = [
         lambda: model(two_chosen(), choices="counts"),
         is_problem(two_chosen()),
     ),
-    Case("choices that are counts", lambda: model(twice()), is_problem(twice())),
+    Case(
+        "choices that are counts",
+        lambda: model(twice(), choices="counts"),
+        is_problem(twice()),
+    ),
+    Case(
+        "counts that were not asked for",
+        lambda: model(counted()),
+        refused(DataError, "are neither 0 nor 1", "situation 1, alternative 1"),
+    ),
     Case(
         "counts where one choice is demanded",
-        lambda: model(twice(), choices="one"),
-        refused(DataError, f"36 of 36 choice situations do {NOT_ONE}"),
+        lambda: model(counted(), choices="one"),
+        refused(DataError, "are neither 0 nor 1", "situation 1, alternative 1"),
+    ),
+    Case(
+        "the number of the chosen alternative on every row",
+        lambda: model(repeated()),
+        refused(
+            DataError,
+            "in each of 36 choice situations",
+            "situation 1, with",
+            "give 'choice == alt'",
+            "choices='counts'",
+        ),
+    ),
+    Case(
+        "a number of the chosen alternative that is compared",
+        lambda: model(repeated(), "choice == alt ~ x1 + x2"),
+        is_clean,
+    ),
+    Case(
+        "choices coded 1 and 2",
+        choice_as(lambda s: s + 1),
+        refused(DataError, "is coded 1 and 2", "give 'choice == 2'", "choices='counts'"),
+    ),
+    Case(
+        "choices of 100 per cent",
+        choice_as(lambda s: s * 100),
+        refused(DataError, "is coded 0 and 100", "give 'choice == 100'"),
+    ),
+    Case(
+        "everything chosen",
+        choice_as(lambda s: True),
+        refused(DataError, "is 1 on every row of 36 choice situations", "'chosen == alt'"),
+    ),
+    Case(
+        "a coding of 1 and 2 with unavailable rows",
+        lambda: model(
+            people().assign(av=some_unavailable, choice=lambda f: f["choice"] + 1),
+            availability="av",
+        ),
+        refused(DataError, "is coded 1 and 2", "give 'choice == 2'"),
     ),
     Case(
         "no choice at all",
@@ -924,6 +993,87 @@ ATTRIBUTES = [
             "choice ~ t.dt.total_seconds()",
         ),
         has_column(0, 60.0 * np.arange(N_ROWS)),
+    ),
+    Case(
+        "numbers as text",
+        lambda: model(plus(x1=lambda f: f["x1"].astype(str))),
+        refused(
+            FormulaError,
+            "The term x1 of the utility formula",
+            "holds numbers as text, and each would be a category",
+            "different values read as a number; the first is '",
+            "in row 0 (counted from 0)",
+            "Convert it with pandas.to_numeric(x1), or write C(x1)",
+        ),
+    ),
+    Case(
+        "numbers with decimal commas",
+        lambda: model(plus(x1=lambda f: f["x1"].astype(str).str.replace(".", ","))),
+        refused(FormulaError, "The term x1", "a decimal comma: read the file with decimal=','"),
+    ),
+    Case(
+        "numbers with marks between thousands",
+        lambda: model(plus(x1=lambda f: (f["x1"] * 1e6).map("{:,.2f}".format))),
+        refused(FormulaError, "The term x1", "read the file with thousands=','"),
+    ),
+    Case(
+        "numbers of which one is text",
+        lambda: model(plus(x1=lambda f: f["x1"].astype(object).mask(f.index == 4, "n/a "))),
+        refused(
+            FormulaError,
+            f"{N_ROWS - 1} of {N_ROWS} different values read as a number",
+            "pandas.to_numeric(x1, errors='coerce'), which makes 'n/a ' missing",
+        ),
+    ),
+    Case(
+        "numbers as text in a quoted name",
+        lambda: model(renamed("x 1").astype({"x 1": str}), 'choice ~ Q("x 1") + x2'),
+        refused(FormulaError, 'The term Q("x 1")', 'write C(Q("x 1")) if categories are meant'),
+    ),
+    Case(
+        "numbers as text that are meant as categories",
+        lambda: model(plus(m=lambda f: f["alt"].astype(str)), "choice ~ C(m) + x1"),
+        has_names("C(m)[T.2]", "C(m)[T.3]", "x1"),
+    ),
+    Case(
+        "numbers as text that are declared as categories",
+        lambda: model(plus(m=lambda f: f["alt"].astype(str).astype("category")), "choice ~ m + x1"),
+        has_names("m[T.2]", "m[T.3]", "x1"),
+    ),
+    Case(
+        "ages as text",
+        lambda: model(plus(age=lambda f: (20 + f["person"]).astype(str)), membership="age"),
+        refused(
+            FormulaError,
+            "The term age of the membership formula",
+            "12 of 12 different values read as a number; the first is '21'",
+            "write C(age)",
+        ),
+    ),
+    Case(
+        "choices with decimal commas",
+        choice_as(lambda s: s.map("{:.1f}".format).str.replace(".", ",")),
+        refused(DataError, "the choice column", "It is a number with a decimal comma"),
+    ),
+    Case(
+        "text compared with numbers",
+        lambda: model(plus(chosen=lambda f: f["alt"].astype(str)), "chosen == alt ~ x1 + x2"),
+        refused(
+            DataError,
+            "'chosen == alt' of the formula is true in no row, and compares text with numbers",
+            "column 'chosen' holds '1'",
+            "column 'alt' holds 1",
+            ".astype(str)",
+        ),
+    ),
+    Case(
+        "a file that was read with another separator",
+        lambda: model(pd.DataFrame({"choice;x1;x2": ["1;0,5;2"]})),
+        refused(
+            ColumnError,
+            "situation='situation': the table has no such column",
+            "separated by ';': read it with sep=';', and with decimal=','",
+        ),
     ),
     Case(
         "text as an attribute",
@@ -1607,7 +1757,7 @@ FITS = [
     Case(
         "clusters of some individuals",
         lambda: model().fit(**GROUPS, cov_kwds={"groups": [1, 2]}),
-        refused(ArgumentError, "groups has 2 entries, but there are 12 individuals"),
+        refused(ArgumentError, "groups has 2 values, but there are 12 individuals"),
     ),
     Case(
         "a single cluster",
@@ -1617,7 +1767,7 @@ FITS = [
     Case(
         "missing clusters",
         lambda: model().fit(**GROUPS, cov_kwds={"groups": [1, None] * 6}),
-        refused(ArgumentError, "groups is missing for 6 of 12 individuals; the first is number 1"),
+        refused(ArgumentError, "groups is missing for 6 of 12 individuals; the first is 2"),
     ),
     Case(
         "clusters that cannot be compared",
@@ -1627,7 +1777,9 @@ FITS = [
     Case(
         "a matrix of clusters",
         lambda: model().fit(**GROUPS, cov_kwds={"groups": np.ones((12, 2))}),
-        refused(ArgumentError, "groups must hold one cluster per individual"),
+        refused(
+            ArgumentError, "groups must hold one value per individual", "must be 1-dimensional"
+        ),
     ),
     Case(
         "a start that is too short",
@@ -1942,6 +2094,16 @@ def wide(data: Any = WIDE, **changes: Any) -> Any:
 
 
 OTHERS = [
+    Case(
+        "ids of two types in the two tables",
+        lambda: table(ITEMS.assign(item=range(len(ITEMS))), BOUGHT.assign(item=[*"01023"])),
+        refused(
+            DataError,
+            "an alternative that the table of alternatives lacks",
+            "Ids are text on one side, such as '",
+            "give both one type, for example with .astype(str)",
+        ),
+    ),
     Case(
         "a choice that the table lacks",
         lambda: table(bought=BOUGHT.replace("d", "z")),

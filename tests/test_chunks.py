@@ -213,11 +213,19 @@ def test_without_individuals_situations_stand_together(frame):
     assert_same(*both(FORMULA, numbered, cut(numbered, 4), individual=None, alternative=None))
 
 
-def test_counts_in_one_piece_make_all_of_them_counts(frame):
+def test_counts_are_read_from_pieces_where_they_are_asked_for(frame):
     counted = frame.assign(choice=frame["choice"] * np.where(frame["person"] < 139, 1, 2))
-    whole, chunked = both(FORMULA, counted, cut(counted, 31))
+    whole, chunked = both(FORMULA, counted, cut(counted, 31), choices="counts")
     assert_same(whole, chunked)
     assert chunked.endog.max() == 2
+    n = int(counted["choice"].sum())
+    note = f"Choices are counts (choice): {n} choices in 160 choice situations."
+    assert chunked.choices.notes == whole.choices.notes == (note,)
+
+
+def test_counts_in_one_piece_that_were_not_asked_for_are_refused(frame):
+    counted = frame.assign(choice=frame["choice"] * np.where(frame["person"] < 139, 1, 2))
+    refused(DataError, "In rows .*is coded 0 and 2, .*choices='counts'", cut(counted, 31))
 
 
 def test_situations_with_missing_values_are_dropped_from_every_piece(frame):

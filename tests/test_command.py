@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import zoo
 from simulated import TASTES, panel
 
 import mixlogit
@@ -143,6 +144,10 @@ def test_a_formula_in_parts_with_its_reference(frame, path, saved, capsys):
         (["--penalty", "3"], {"penalty": 3.0}),
         (["--cov", "robust"], {"cov_type": "robust"}),
         (["--cov", "opg"], {"cov_type": "opg"}),
+        (
+            ["--cov", "cluster", "--groups", "age"],
+            {"cov_type": "cluster", "cov_kwds": {"groups": "age"}},
+        ),
     ],
     ids=" ".join,
 )
@@ -162,6 +167,43 @@ def test_without_ids_the_table_is_one_choice_set_of_counts(tmp_path, capsys):
     assert main(["fit", str(tmp_path / "table.csv"), "count ~ a + b", "--classes", "1"]) == 0
     expected = MixedMultinomialLogit.from_formula("count ~ a + b", table, 1).fit()
     assert capsys.readouterr().out == expected.summary().as_text() + "\n"
+
+
+def test_counts_in_several_choice_sets_are_asked_for(tmp_path, capsys):
+    market = zoo.case("market shares")
+    path = tmp_path / "table.csv"
+    market.frame.to_csv(path, index=False)
+    ids = ["--situation", "market", "--alternative", "item", "--classes", "1"]
+    assert main(["fit", str(path), market.formula, *ids]) == 2
+    assert "If they are counts, pass choices='counts'." in capsys.readouterr().err
+    assert main(["fit", str(path), market.formula, *ids, "--choices", "counts"]) == 0
+    assert "Choices are counts (count): 48 choices in 6 choice situations." in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+@pytest.mark.parametrize("separator", [";", "tab", "|"])
+def test_files_with_decimal_commas_are_read(frame, path, tmp_path, saved, separator):
+    mark = "\t" if separator == "tab" else separator
+    own = tmp_path / "commas.csv"
+    frame.to_csv(own, sep=mark, decimal=",", index=False)
+    argv = ["fit", str(own), FORMULA, *IDS, "--classes", "1", "--save", str(tmp_path / "own.npz")]
+    assert main([*argv, "--sep", separator, "--decimal", ","]) == 0
+    expected = in_python(frame, n_classes=1).fit()
+    found = mixlogit.read_results(tmp_path / "own.npz")
+    pd.testing.assert_series_equal(found.params, expected.params)
+
+
+def test_decimal_commas_that_are_not_announced_are_told(frame, tmp_path, capsys):
+    own = tmp_path / "commas.csv"
+    frame.to_csv(own, sep=";", decimal=",", index=False)
+    argv = ["fit", str(own), FORMULA, *IDS, "--classes", "1"]
+    assert "separated by ';': read it with --sep ';', and with --decimal ','" in told(capsys, argv)
+    line = told(capsys, [*argv, "--sep", ";"])
+    assert "of the utility formula" in line
+    assert "holds numbers as text" in line
+    assert "It is a number with a decimal comma: read the file with decimal=','" in line
+    assert "'xx' is not one character, such as ; or tab" in told(capsys, [*argv, "--sep", "xx"])
 
 
 @pytest.mark.parametrize("function", ["np.log", "log"])
@@ -251,6 +293,14 @@ def test_parquet_needs_a_reader(frame, tmp_path, monkeypatch, capsys):
         ("plain.csv.gz", b"a,b\n1,2\n", "'{}' cannot be read: Not a gzipped file"),
         ("bytes.csv", b"a,b\n\xff\xfe,2\n", "'{}' does not hold a .csv table: 'utf-8' codec"),
         ("ragged.csv", b"a,b\n1,2\n1,2,3,4\n", "'{}' does not hold a .csv table: "),
+        ("odd.csv", b"a;b\n1;2\n1,5;2,5;3\n", "'{}' does not hold a .csv table: "),
+        (
+            "semicolons.csv",
+            b"a;b\n1;2\n",
+            "'{}' was read with ',' between columns. It is one column, as of a file whose columns "
+            "are separated by ';': read it with --sep ';', and with --decimal ',' if",
+        ),
+        ("tabs.csv", b"a\tb\n1\t2\n", "'{}' was read with ',' between columns. It is one column"),
     ],
 )
 def test_tables_that_cannot_be_read(tmp_path, capsys, name, content, message):

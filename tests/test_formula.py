@@ -182,8 +182,9 @@ def test_a_column_called_zero_is_a_column():
 
 def test_a_weight_is_that_of_the_individual():
     frame = panel()
-    expected = frame.groupby("person")["w"].first()
-    np.testing.assert_array_equal(model(frame, weights="w").choices.weights, expected)
+    own = frame.groupby("person")["w"].first()
+    found = model(frame, weights="w").choices.weights
+    np.testing.assert_allclose(found, own / own.mean(), rtol=1e-14)
 
 
 def test_membership_of_situations_without_individuals_is_read():
@@ -354,7 +355,7 @@ def test_every_column_that_is_named_must_exist(role):
     assert message.endswith(", 'region', 'w', 'av'.")
 
 
-@pytest.mark.parametrize("values", [[1, 2], np.ones(3), pd.Series([1])])
+@pytest.mark.parametrize("values", [[1, 2], np.ones(3), {1: 2.0}])
 def test_an_array_where_a_column_name_belongs_is_refused(values):
     message = error(ArgumentError, panel(), weights=values)
     assert message == (
@@ -456,10 +457,21 @@ def test_frequency_weights_count_individuals():
     np.testing.assert_array_equal(data.entries.frequency, times)
     assert data.n_individuals == times.sum()
     assert data.n_choices == 3 * times.sum()
-    np.testing.assert_array_equal(data.weights, frame.groupby("person")["w"].first())
+    own = frame.groupby("person")["w"].first().to_numpy()
+    mean = (own * times).sum() / times.sum()  # over all individuals
+    np.testing.assert_allclose(data.weights, own / mean, rtol=1e-14)
     assert data.notes == (
+        f"Sampling weights (w) are divided by their mean, {mean:,.6g}: they sum to the number of "
+        f"individuals, {times.sum()}, and nothing depends on their unit.",
         f"Individuals are counted by frequency weights: 20 different ones stand for {times.sum()}.",
     )
+
+
+def test_weights_that_are_all_equal_are_no_weights():
+    data = model(panel().assign(w=0.1), weights="w").choices
+    assert (data.weights == 1).all()
+    assert not data.overview.is_weighted
+    assert data.notes == ("Sampling weights (w) are all equal, and change nothing.",)
 
 
 def test_frequency_weights_multiply_counts():
@@ -497,7 +509,9 @@ def test_weights_of_one_table_are_those_of_the_rows_that_were_chosen():
     data = model(frame, one.formula, 1, **ONE_SET, weights="w", freq_weights="n").choices
     own = frame[frame["count"] > 0].set_index("item").loc[data.entries.ids]
     assert len(own) < 12  # one row was chosen by nobody
-    np.testing.assert_array_equal(data.weights, own["w"])
+    times = own["count"] * own["n"]
+    mean = (own["w"] * times).sum() / times.sum()
+    np.testing.assert_allclose(data.weights, own["w"] / mean, rtol=1e-14)
     np.testing.assert_array_equal(data.entries.frequency, own["count"] * own["n"])
 
 
@@ -652,7 +666,8 @@ def test_what_is_missing_in_an_unavailable_row_does_not_matter(column, missing):
         warnings.simplefilter("error")
         found = model(frame, **keywords)
     assert_same_data(expected, found)
-    assert found.choices.notes == ("2 unavailable rows left out.",)
+    assert found.choices.notes == expected.choices.notes
+    assert found.choices.notes[0] == "2 unavailable rows left out."
 
 
 def test_a_choice_of_an_unavailable_alternative_is_refused():
@@ -702,7 +717,7 @@ def test_whole_situations_are_dropped_noted_and_warned_of(column):
         built = model_with_warning(frame, keywords)
     assert [str(one.message) for one in caught] == [note]
     assert caught[0].filename == __file__
-    assert built.choices.notes == (note,)
+    assert built.choices.notes[0] == note
     bad = frame.loc[[4, 100], "situation"]
     assert_same_data(model(frame[~frame["situation"].isin(bad)], **keywords), built)
 
@@ -831,7 +846,7 @@ def test_a_table_takes_weights_and_membership():
     choices["age"] = choices["shopper"] % 7
     data = table_model(table, choices, weights="w", membership="age").choices
     ids = np.array([1, 3, 7, 9, 12, 25])
-    np.testing.assert_array_equal(data.weights, ids / 10)
+    np.testing.assert_allclose(data.weights, ids / ids.mean(), rtol=1e-14)
     np.testing.assert_array_equal(data.membership[:, 1], ids % 7)
 
 

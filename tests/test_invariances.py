@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixlogit import MixedMultinomialLogit, simulate_choices
+from mixlogit import MixedMultinomialLogit, select_classes, simulate_choices
 from mixlogit.covariance import outer_products
 
 FORMULA = "choice ~ x1 + x2"
@@ -242,43 +242,58 @@ def test_attributes_mixed_with_each_other_change_coefficients_alone(seed, a, b, 
 
 @few
 @given(seeds)
-def test_every_individual_twice_at_half_weight_is_the_same_fit(seed):
+def test_every_individual_twice_at_half_weight_is_every_individual_twice(seed):
     frame = panel(seed).assign(w=1.0)
     twin = frame.assign(person=frame["person"] + 1000, w=0.5)
     doubled = pd.concat([frame.assign(w=0.5), twin], ignore_index=True)
     params = parameters(seed)
     first, second = model(frame), model(doubled, weights="w")
-    assert second.loglike(params) == pytest.approx(first.loglike(params), rel=1e-12)
-    np.testing.assert_allclose(second.score(params), first.score(params), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(second.hessian(params), first.hessian(params), rtol=0, atol=1e-10)
+    # weights that are all equal are no weights: there are twice as many individuals
+    assert second.loglike(params) == pytest.approx(2 * first.loglike(params), rel=1e-12)
+    np.testing.assert_allclose(second.score(params), 2 * first.score(params), rtol=0, atol=1e-10)
+    twice_hessian = 2 * first.hessian(params)
+    np.testing.assert_allclose(second.hessian(params), twice_hessian, rtol=0, atol=1e-10)
     twice = np.tile(first.posterior(params), (2, 1))
     np.testing.assert_allclose(second.posterior(params), twice, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_weights_in_another_unit_are_the_same_fit(seed):
+@pytest.mark.parametrize("unit", [1e-30, 1e-3, 4.0, 1e3, 1e90])
+def test_weights_in_another_unit_are_the_same_fit(seed, unit):
     frame = panel(seed, n_people=80)
     frame["w"] = np.random.default_rng(seed).uniform(0.5, 2.0, size=80)[frame["person"]]
     first = model(frame, weights="w").fit()
-    second = model(frame.assign(w=4 * frame["w"]), weights="w").fit()
-    assert second.llf == pytest.approx(4 * first.llf, rel=SAME_FIT)
+    second = model(frame.assign(w=unit * frame["w"]), weights="w").fit()
+    assert second.cov_type == first.cov_type == "robust"
+    for name in ("llf", "llnull", "ll_mnl", "aic", "bic", "icl", "entropy_r2"):
+        assert getattr(second, name) == pytest.approx(getattr(first, name), rel=SAME_FIT), name
     np.testing.assert_allclose(second.params, first.params, rtol=SAME_FIT)
     np.testing.assert_allclose(second.posterior, first.posterior, rtol=0, atol=SAME_FIT)
-    # weights are numbers of units in the information, and cancel between bread and filling
-    for kind, factor in (("nonrobust", 4), ("opg", 16), ("robust", 1)):
+    for kind in ("nonrobust", "opg", "robust"):
         found, wanted = second.with_cov(kind).cov_params(), first.with_cov(kind).cov_params()
-        np.testing.assert_allclose(factor * found, wanted, rtol=1e-7, err_msg=kind)
+        np.testing.assert_allclose(found, wanted, rtol=1e-7, err_msg=kind)
+
+
+def test_the_chosen_number_of_classes_does_not_depend_on_the_unit_of_weights():
+    frame = panel(0, n_people=80)
+    frame["w"] = np.random.default_rng(0).uniform(0.5, 2.0, size=80)[frame["person"]]
+    tables = [
+        select_classes(model(frame.assign(w=unit * frame["w"]), weights="w"), [1, 2, 3]).table
+        for unit in (1.0, 1e-3, 1e3)
+    ]
+    same = ["llf", "aic", "bic", "caic"]
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(other[same], tables[0][same], rtol=SAME_FIT)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_halved_weights_of_twins_halve_robust_covariances_and_change_no_estimate(seed):
+def test_twins_halve_covariances_and_change_no_estimate_unless_they_are_clusters(seed):
     frame = panel(seed, n_people=80)
-    doubled = copied(frame.assign(w=0.5), 2)
-    first, second = model(frame).fit(), model(doubled, weights="w").fit()
-    assert second.llf == pytest.approx(first.llf, rel=SAME_FIT)
+    doubled = copied(frame, 2)
+    first, second = model(frame).fit(), model(doubled).fit()
+    assert second.llf == pytest.approx(2 * first.llf, rel=SAME_FIT)
     np.testing.assert_allclose(second.params, first.params, rtol=SAME_FIT)
-    np.testing.assert_allclose(second.cov_params(), first.cov_params(), rtol=SAME_FIT)
-    # two units of half a score each: the sum of squares is half of that of one unit
+    np.testing.assert_allclose(2 * second.cov_params(), first.cov_params(), rtol=SAME_FIT)
     wanted = first.with_cov("robust").cov_params()
     robust_errors = second.with_cov("robust")
     np.testing.assert_allclose(2 * robust_errors.cov_params(), wanted, rtol=SAME_FIT)

@@ -521,7 +521,7 @@ def test_two_choices_are_repeated_choices(n_situations, kind):
 
 def test_two_choice_sets_are_enough_for_the_warning():
     tables = [zoo.counts_table(seed, 8, n_items=4).assign(market=seed) for seed in (1, 2)]
-    keywords = {"situation": "market", "alternative": "item"}
+    keywords = {"situation": "market", "alternative": "item", "choices": "counts"}
     case = zoo.Case("two markets", pd.concat(tables), "count ~ x1 + x2", keywords)
     table = table_of(case)
     with pytest.warns(OneChoiceWarning, match="16 individuals of 16 chose only once"):

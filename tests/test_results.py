@@ -227,8 +227,8 @@ def test_unknown_covariances_are_refused_by_name(electricity):
         electricity.with_cov("HC1")
     with pytest.raises(ArgumentError, match="takes groups, one per individual"):
         electricity.with_cov("cluster")
-    with pytest.raises(ArgumentError, match="17,232 entries, but there are 361 individuals"):
-        electricity.with_cov("cluster", groups=SURVEY["person"])
+    with pytest.raises(ArgumentError, match="17,232 values, but there are 361 individuals"):
+        electricity.with_cov("cluster", groups=SURVEY["person"].to_numpy())
 
 
 # -- prediction --------------------------------------------------------------------------------
@@ -357,14 +357,23 @@ def test_summary_shows_what_a_referee_asks_for(electricity):
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
-def test_summary_advises_robust_errors_with_sampling_weights():
+def test_errors_are_robust_by_default_with_sampling_weights():
     weighted = SURVEY.assign(w=1 + (SURVEY["person"] % 2))
     model = MixedMultinomialLogit.from_formula(
         "choice ~ pf + cl", weighted, 1, situation="situation", individual="person", weights="w"
     )
     result = model.fit()
-    assert "weights sum to 542; use robust errors" in result.summary().as_text()  # 361 + 181 odd
-    assert "weights sum to 542." in result.with_cov("robust").summary().as_text()
+    assert result.cov_type == "robust"
+    text = " ".join(str(result.summary()).split())
+    # 542 is 361 and 181 odd ones
+    assert f"Sampling weights (w) are divided by their mean, {542 / 361:.6g}: they sum to" in text
+    assert "with individuals as the units, the default with sampling weights." in text
+    for kind in ("nonrobust", "opg"):
+        text = " ".join(str(result.with_cov(kind).summary()).split())
+        assert f"Errors of the kind {kind} do not hold with sampling weights" in text
+    explicit = model.fit(cov_type="nonrobust")
+    assert explicit.cov_type == "nonrobust"
+    pd.testing.assert_series_equal(explicit.bse, result.with_cov("nonrobust").bse)
 
 
 def test_summary_has_every_format(electricity):

@@ -410,10 +410,11 @@ def assert_same_choices(found, expected):
         (found.entries.count, expected.entries.count),
         (found.entries.start, expected.entries.start),
         (found.entries.frequency, expected.entries.frequency),
-        (found.weights, expected.weights),
         (found.membership, expected.membership),
     ):
         np.testing.assert_array_equal(one, two)
+    # those of a part stay as they were among all, and a table of the part has a mean of 1
+    np.testing.assert_allclose(found.weights / found.weights.mean(), expected.weights, rtol=1e-14)
     assert found.entries.ids.equals(expected.entries.ids)
     assert found.arrangement.situation_ids.equals(expected.arrangement.situation_ids)
     owners = [one.arrangement.situation_owner for one in (found, expected)]
@@ -609,3 +610,54 @@ def test_an_attribute_of_one_individual_alone_cannot_be_held_out():
     )
     with pytest.raises(IdentificationError, match=r"Without the individuals of fold \d: .*'rare'"):
         cross_validate(own, [1], n_folds=3)
+
+
+@pytest.mark.parametrize(
+    ("formula", "membership", "apart"),
+    [
+        ("choice ~ x1 + x2", "region", "'region[T.odd]'"),
+        (
+            "choice ~ x1 + x2",
+            "C(region, Treatment('odd'))",
+            "C(region, Treatment('odd'))[T.west]",
+        ),
+        ("choice ~ x1 + brand", "1", "'brand[T.odd]'"),
+        ("choice ~ x1 + C(brand, Treatment('odd'))", "1", "C(brand, Treatment('odd'))[T.b]"),
+    ],
+)
+def test_a_level_that_one_person_has_explains_itself(formula, membership, apart):
+    frame = people()
+    is_odd, alternative = frame["person"] == 17, np.arange(len(frame)) % 3
+    frame["region"] = np.where(is_odd, "odd", np.where(frame["person"] % 2, "east", "west"))
+    frame["brand"] = np.where(
+        is_odd & (alternative == 0), "odd", np.where(alternative == 1, "a", "b")
+    )
+    own = MixedMultinomialLogit.from_formula(
+        formula, frame, 2, membership=membership, situation="situation", individual="person"
+    )
+    for n_folds in (2, 5):
+        with pytest.raises(IdentificationError) as caught:
+            cross_validate(own, [2], n_folds=n_folds)
+        message = str(caught.value)
+        assert " Only one individual, 17, tells " in message
+        assert apart in message.partition(" Only one individual")[2].replace("\\'", "'")
+        assert "Merge a level that one individual has".lower() in message.lower()
+        assert "more folds" not in message
+
+
+def test_a_level_of_a_few_people_in_one_fold_asks_for_other_folds():
+    frame = people()
+    own = model()
+    held = _folds(own.choices.entries.frequency, 3, np.random.default_rng(4))
+    two = np.flatnonzero(held[1])[:2]  # both in the second fold
+    frame["region"] = np.where(frame["person"].isin(two), "odd", "usual")
+    own = MixedMultinomialLogit.from_formula(
+        "choice ~ x1", frame, 2, membership="region", situation="situation", individual="person"
+    )
+    with pytest.raises(IdentificationError) as caught:
+        cross_validate(own, [2], n_folds=3, rng=4)
+    assert (
+        f" Only 2 individuals, the first of whom is {two[0]}, tell 'region[T.usual]' apart from "
+        "what all others have, and all of them are in this fold. Use more folds or another rng, "
+        "or merge a rare level with another."
+    ) in str(caught.value)

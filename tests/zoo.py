@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,8 @@ def read_problem(case: Case) -> list[Individual]:
             z += [own[0]["age"]]
         of_menus = None if added is None else tuple(added(m) for m in menus)
         people.append(Individual(tuple(choices), weight, 1.0, np.array(z), of_menus))
-    return people
+    mean = float(np.mean([one.weight for one in people]))
+    return [replace(one, weight=one.weight / mean) for one in people]
 
 
 Reader = Callable[[list[Row]], np.ndarray]  # one entry, or one row, per alternative of a menu
@@ -252,7 +253,8 @@ def readonly_float32() -> Case:
 
 
 def repeated_choices() -> Case:
-    return Case("repeated choices", survey(11, ragged_sizes(11, 15), draws=4), TWO, PANEL)
+    frame = survey(11, ragged_sizes(11, 15), draws=4)
+    return Case("repeated choices", frame, TWO, PANEL | {"choices": "counts"})
 
 
 def market_shares() -> Case:
@@ -260,7 +262,7 @@ def market_shares() -> Case:
     tables = [counts_table(120 + market, 8, n_items=4) for market in range(6)]
     frame = pd.concat([t.assign(market=10 - m) for m, t in enumerate(tables)], ignore_index=True)
     frame = frame.iloc[rng.permutation(len(frame))]
-    keywords = {"situation": "market", "alternative": "item"}
+    keywords = {"situation": "market", "alternative": "item", "choices": "counts"}
     return Case("market shares", frame, "count ~ x1 + x2", keywords)
 
 
