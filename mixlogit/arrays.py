@@ -134,12 +134,19 @@ def covariate_table(membership: Any) -> pd.DataFrame:
     ----------
     membership : array_like, shape (n,) or (n, Q − 1)
 
+    Returns
+    -------
+    DataFrame
+        With the index of a Series or a frame, which says who is who.
+
     Raises
     ------
     ArgumentError
         They are no columns of numbers.
     """
-    return native(_matrix(membership, "membership", "z"))
+    table = native(_matrix(membership, "membership", "z"))
+    has_labels = isinstance(membership, (pd.Series, pd.DataFrame))
+    return table.set_axis(membership.index) if has_labels else table
 
 
 def _map_of(exog: Any) -> np.ndarray | None:

@@ -658,6 +658,9 @@ def test_individuals_without_history_are_counted_and_named():
     )
     with pytest.raises(DataError, match=message):
         result.predict(stranger, history="fitted")
+    as_text = data.assign(person=data["person"].astype(str))
+    with pytest.raises(DataError, match=r"Ids are text on one side, such as '\d+', and not on the"):
+        result.predict(as_text, history="fitted")
 
 
 def test_histories_that_make_no_sense_are_refused():
@@ -903,6 +906,9 @@ def test_models_from_arrays_take_covariates_of_new_people():
     found = result.membership_probabilities(z)
     expected = softmax(result, np.column_stack([np.ones(3), z]))
     np.testing.assert_allclose(found, expected, rtol=1e-13)
+    named = pd.DataFrame(z, index=["ann", "bob", "cy"], columns=["z1", "z2"])
+    by_name = result.membership_probabilities(named)
+    pd.testing.assert_frame_equal(by_name, found.set_axis(named.index))
     with pytest.raises(ColumnError, match="'z2'"):
         result.membership_probabilities(z[:, :1])
 
