@@ -23,6 +23,7 @@ __all__ = [
     "FileRows",
     "RoundedRows",
     "RowTable",
+    "ShiftedRows",
     "StoredRows",
     "as_rows",
     "blocks_of_rows",
@@ -102,6 +103,31 @@ class RoundedRows(StoredRows):
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         return self._values[positions].astype(np.float64)
+
+
+class ShiftedRows(StoredRows):
+    """The rows of another table with something added to some of their columns.
+
+    Parameters
+    ----------
+    rows : ndarray or StoredRows, shape (R, L)
+    columns : ndarray of int, shape (C,)
+    shift : ndarray, shape (R, C)
+    """
+
+    def __init__(self, rows: RowTable, columns: np.ndarray, shift: np.ndarray) -> None:
+        super().__init__((rows.shape[0], rows.shape[1]), np.dtype(np.float64))
+        self._rows, self._columns, self._shift = rows, columns, shift
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        out = np.array(self._rows[start:stop], dtype=np.float64)
+        out[:, self._columns] += self._shift[start:stop]
+        return out
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        out = taken(self._rows, positions)
+        out[:, self._columns] += self._shift[positions]
+        return out
 
 
 class FileRows(StoredRows):

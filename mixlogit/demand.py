@@ -6,14 +6,14 @@ of it is a ratio of sums over its situations, and every sum comes with its deriv
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import scipy.sparse
 
-from mixlogit.attributes import RowTable, blocks_of_situations
+from mixlogit.attributes import RowTable, ShiftedRows, blocks_of_situations
 from mixlogit.likelihood import Parameters
 from mixlogit.membership import for_design
 
@@ -21,18 +21,23 @@ __all__ = [
     "ClassSums",
     "Market",
     "Slope",
+    "Standing",
     "Visits",
     "alternative_mass",
     "class_mass",
     "class_probabilities",
     "history_log_likelihoods",
+    "history_scores",
     "log_probabilities",
-    "mean_log_sums",
+    "mean_surplus",
     "response_mass",
     "row_probabilities",
     "segment_ratio",
-    "surplus",
+    "shares_of_alternatives",
+    "shares_response",
 ]
+
+_STEP = 2.0**-17  # of utilities, for differences with errors of h² / 6 and 1e-16 / h, about 1e-11
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -119,7 +124,93 @@ def history_log_likelihoods(
     return np.add.reduceat(count[:, None] * log_prob[row], start[:-1], axis=0)
 
 
+def history_scores(
+    exog: RowTable,
+    situation_start: np.ndarray,
+    log_prob: np.ndarray,
+    row: np.ndarray,
+    count: np.ndarray,
+    start: np.ndarray,
+) -> np.ndarray:
+    """Derivatives of `history_log_likelihoods` with respect to the tastes of the same class.
+
+    Parameters
+    ----------
+    exog : ndarray or StoredRows, shape (R, L)
+    situation_start : ndarray of int, shape (S + 1,)
+    log_prob, row, count, start
+        As for `history_log_likelihoods`.
+
+    Returns
+    -------
+    ndarray, shape (N, K, L)
+        sum over the choices of an individual of x_chosen − xbar.
+    """
+    n_classes, n_attributes = log_prob.shape[1], exog.shape[1]
+    situation = np.searchsorted(situation_start, row, side="right") - 1
+    chosen = np.empty((len(row), n_attributes))
+    mean = np.empty((len(situation_start) - 1, n_classes, n_attributes))
+    for situations in blocks_of_situations(situation_start):
+        begin = situation_start[situations.start : situations.stop + 1]
+        block = exog[begin[0] : begin[-1]]
+        inside = np.flatnonzero((row >= begin[0]) & (row < begin[-1]))
+        chosen[inside] = block[row[inside] - begin[0]]
+        for k in range(n_classes):
+            prob = np.exp(log_prob[begin[0] : begin[-1], k])
+            mean[situations, k] = np.add.reduceat(prob[:, None] * block, begin[:-1] - begin[0])
+    apart = count[:, None, None] * (chosen[:, None] - mean[situation])
+    return np.add.reduceat(apart, start[:-1], axis=0)
+
+
 # -- who faces which situation ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """Class probabilities of individuals, with their derivatives by the last G parameters.
+
+    The derivative of the probability of class k is (1[k = class of g] − probability_k) pull_g.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (N, K)
+    pull : ndarray, shape (N, G)
+    of_class : ndarray of int, shape (G,)
+        Class of each of these parameters.
+    """
+
+    probability: np.ndarray
+    pull: np.ndarray
+    of_class: np.ndarray
+
+    @classmethod
+    def of_membership(cls, prior: np.ndarray, z: np.ndarray) -> Standing:
+        """Before any choice: what moves them are the membership logits, G = (K − 1) Q."""
+        own = prior[:, 1:, None] * z[:, None, :]
+        of_class = np.repeat(np.arange(1, prior.shape[1]), z.shape[1])
+        return cls(prior, own.reshape(len(z), -1), of_class)
+
+    @classmethod
+    def of_history(cls, posterior: np.ndarray, scores: np.ndarray, z: np.ndarray) -> Standing:
+        """After choices with these scores (N, K, L): what moves them are all parameters."""
+        gate = cls.of_membership(posterior, z)
+        tastes = posterior[:, :, None] * scores
+        of_class = np.repeat(np.arange(posterior.shape[1]), scores.shape[2])
+        return cls(
+            posterior,
+            np.hstack([tastes.reshape(len(z), -1), gate.pull]),
+            np.concatenate([of_class, gate.of_class]),
+        )
+
+    @classmethod
+    def known(cls, probability: np.ndarray) -> Standing:
+        """Taken as known: no parameter moves them."""
+        return cls(probability, np.empty((len(probability), 0)), np.empty(0, dtype=np.intp))
+
+    def slope(self, k: int, rows: np.ndarray) -> np.ndarray:
+        """Derivative of the probability of class k of some individuals, (rows, G)."""
+        away = (self.of_class == k) - self.probability[rows, k, None]
+        return away * self.pull[rows]
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +256,9 @@ class Market:
         Alternative of each row, for what is reported by alternative.
     offset : ndarray, shape (1, R), or None
         What is added to the utility of each row.
+    history : Standing or None
+        Class probabilities of the individuals that ``visits`` points at, given choices they made
+        before; None where only covariates are known of them.
     """
 
     exog: RowTable
@@ -174,19 +268,26 @@ class Market:
     covariates: tuple[str, ...]
     alternative: np.ndarray | None = None
     offset: np.ndarray | None = None
+    history: Standing | None = None
 
     @property
     def has_common_prior(self) -> bool:
         """Whether all individuals have the same class probabilities."""
-        return self.z.shape[1] == 1 and bool((self.z == 1).all())
+        return self.history is None and self.z.shape[1] == 1 and bool((self.z == 1).all())
 
     def prior(self, parameters: Parameters) -> np.ndarray:
         """Class probabilities of each individual before it chooses, (N, K)."""
         return class_probabilities(self.z, self.covariates, parameters)
 
+    def standing(self, parameters: Parameters) -> Standing:
+        """Class probabilities of each individual as far as it is known, with derivatives."""
+        if self.history is not None:
+            return self.history
+        return Standing.of_membership(self.prior(parameters), self.z)
+
     def blocks(self, parameters: Parameters) -> Iterator[_Block]:
         """Pass over the situations once, a cache-sized number of rows at a time."""
-        prior = self.prior(parameters)
+        standing = self.standing(parameters)
         weight = self.visits.weight / self.visits.weight.sum()
         for situations in blocks_of_situations(self.situation_start):
             begin = self.situation_start[situations.start : situations.stop + 1]
@@ -194,7 +295,7 @@ class Market:
             first = self.visits.start[situations.start : situations.stop + 1]
             visits = slice(first[0], first[-1])
             person, start = self.visits.person[visits], first[:-1] - first[0]
-            mass, mass_slope = _class_mass(prior[person], self.z[person], weight[visits], start)
+            mass, mass_slope = _class_mass(standing, person, weight[visits], start)
             exog = self.exog[rows]
             offset = None if self.offset is None else self.offset[:, rows]
             log_prob, log_sum = log_probabilities(exog, begin - begin[0], parameters.beta, offset)
@@ -234,17 +335,16 @@ def class_probabilities(
 
 
 def _class_mass(
-    prior: np.ndarray, z: np.ndarray, weight: np.ndarray, start: np.ndarray
+    standing: Standing, person: np.ndarray, weight: np.ndarray, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weight of each class in each situation (S, K), and its slope in the logits (S, K, G)."""
-    n_classes, n_covariates = prior.shape[1], z.shape[1]
-    mass = np.add.reduceat(weight[:, None] * prior, start, axis=0)
-    slope = np.empty((len(start), n_classes, n_classes - 1, n_covariates))
-    for k in range(n_classes):
-        for c in range(1, n_classes):
-            own = weight * prior[:, k] * ((k == c) - prior[:, c])
-            slope[:, k, c - 1] = np.add.reduceat(own[:, None] * z, start, axis=0)
-    return mass, slope.reshape(len(start), n_classes, -1)
+    """Weight of each class in each situation (S, K), and its derivatives (S, K, G)."""
+    probability = standing.probability[person]
+    mass = np.add.reduceat(weight[:, None] * probability, start, axis=0)
+    slope = np.empty((*mass.shape, len(standing.of_class)))
+    for k in range(mass.shape[1]):
+        own = weight[:, None] * standing.slope(k, person)
+        slope[:, k] = np.add.reduceat(own, start, axis=0)
+    return mass, slope
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,27 +404,61 @@ class ClassSums:
     value : ndarray, shape (..., K)
     beta : ndarray, shape (..., K, L)
         With respect to the tastes of the same class.
-    gamma : ndarray, shape (..., K, (K − 1) Q)
-        With respect to the membership logits.
+    gate : ndarray, shape (..., K, G)
+        With respect to the last G parameters, through the class probabilities of the individuals:
+        the membership logits, or all parameters where histories weight the classes.
+    gate_start : int
+        Place of the first of these among the parameters.
     """
 
     value: np.ndarray
     beta: np.ndarray
-    gamma: np.ndarray
+    gate: np.ndarray
+    gate_start: int
 
     @classmethod
-    def zeros(cls, lead: tuple[int, ...], parameters: Parameters) -> ClassSums:
+    def zeros(cls, lead: tuple[int, ...], parameters: Parameters, market: Market) -> ClassSums:
         """Sums of nothing yet, with leading axes."""
-        n_classes, n_attributes = parameters.beta.shape
-        shape = (*lead, n_classes)
+        start = parameters.beta.size if market.history is None else 0
+        return cls.empty(parameters, start, lead)
+
+    @classmethod
+    def empty(
+        cls, parameters: Parameters, gate_start: int, lead: tuple[int, ...] = ()
+    ) -> ClassSums:
+        """Sums of nothing yet, moved through the class probabilities by all parameters from one."""
+        shape, n_params = (
+            (*lead, parameters.n_classes),
+            parameters.beta.size + parameters.gamma.size,
+        )
         return cls(
             np.zeros(shape),
-            np.zeros((*shape, n_attributes)),
-            np.zeros((*shape, parameters.gamma.size)),
+            np.zeros((*shape, parameters.beta.shape[1])),
+            np.zeros((*shape, n_params - gate_start)),
+            gate_start,
         )
 
     def __sub__(self, other: ClassSums) -> ClassSums:
-        return ClassSums(self.value - other.value, self.beta - other.beta, self.gamma - other.gamma)
+        return replace(
+            self,
+            value=self.value - other.value,
+            beta=self.beta - other.beta,
+            gate=self.gate - other.gate,
+        )
+
+    def __truediv__(self, number: float) -> ClassSums:
+        return replace(
+            self, value=self.value / number, beta=self.beta / number, gate=self.gate / number
+        )
+
+    def repeated(self) -> ClassSums:
+        """With one more axis in front of the classes, to divide sums that have it."""
+        return replace(
+            self,
+            value=self.value[..., None, :],
+            beta=self.beta[..., None, :, :],
+            gate=self.gate[..., None, :, :],
+        )
 
 
 def segment_ratio(
@@ -356,21 +490,92 @@ def segment_ratio(
     bottom = np.where(bottom == 0, np.nan, bottom)
     ratio = top / bottom
     tastes = (over.beta - ratio[..., None, None] * under.beta) / bottom[..., None, None]
-    gamma = (pick(over.gamma, -2) - ratio[..., None] * pick(under.gamma, -2)) / bottom[..., None]
+    gate = (pick(over.gate, -2) - ratio[..., None] * pick(under.gate, -2)) / bottom[..., None]
     if k is not None:
         tastes = np.where(np.arange(tastes.shape[-2])[:, None] == k, tastes, 0.0)
         if common:
-            gamma = np.zeros_like(gamma)  # exactly, where round-off would be left
-    return ratio, np.concatenate([tastes.reshape(*ratio.shape, -1), gamma], axis=-1)
+            gate = np.zeros_like(gate)  # exactly, where round-off would be left
+    gradient = np.zeros((*ratio.shape, over.gate_start + gate.shape[-1]))
+    n_tastes = tastes.shape[-2] * tastes.shape[-1]
+    gradient[..., :n_tastes] = tastes.reshape(*ratio.shape, -1)
+    gradient[..., over.gate_start :] += gate
+    return ratio, gradient
 
 
 def class_mass(market: Market, parameters: Parameters) -> ClassSums:
     """Share of each class among those who face the situations, (K,)."""
-    out = ClassSums.zeros((), parameters)
+    out = ClassSums.zeros((), parameters, market)
     for block in market.blocks(parameters):
         out.value[:] += block.mass.sum(axis=0)
-        out.gamma[:] += block.mass_slope.sum(axis=0)
+        out.gate[:] += block.mass_slope.sum(axis=0)
     return out
+
+
+def shares_of_alternatives(
+    market: Market, parameters: Parameters, alternatives: np.ndarray, segments: Sequence[int | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of alternatives in the market and in classes, with their derivatives.
+
+    Parameters
+    ----------
+    market : Market
+    parameters : Parameters
+    alternatives : ndarray of int, shape (M,)
+        Codes of the alternatives wanted.
+    segments : sequence of int or None, length G
+        As in `segment_ratio`.
+
+    Returns
+    -------
+    value : ndarray, shape (G, M)
+    gradient : ndarray, shape (G, M, D)
+    """
+    mass = alternative_mass(market, parameters, alternatives)
+    total, common = class_mass(market, parameters), market.has_common_prior
+    found = [segment_ratio(mass, total, k, common=common) for k in segments]
+    value, gradient = zip(*found, strict=True)
+    return np.stack(value), np.stack(gradient)
+
+
+def shares_response(
+    market: Market,
+    parameters: Parameters,
+    slope: Slope,
+    z_slope: np.ndarray,
+    alternatives: np.ndarray,
+    segments: Sequence[int | None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """How shares move when designs move in all rows and for all individuals at once.
+
+    The difference of the shares a little to both sides along the slopes, so that utilities and
+    logits move by 2**-17 at most: exact to about 1e-11 of the slopes.
+
+    Parameters
+    ----------
+    market : Market
+    parameters : Parameters
+    slope : Slope
+        Of the utility design.
+    z_slope : ndarray, shape (N, Q)
+        Of the membership covariates.
+    alternatives, segments
+        As in `shares_of_alternatives`.
+
+    Returns
+    -------
+    value : ndarray, shape (G, M)
+    gradient : ndarray, shape (G, M, D)
+    """
+    moves = slope.values @ parameters.beta[:, slope.columns].T, z_slope @ parameters.gamma.T
+    step = _STEP / (max(np.abs(move).max(initial=0.0) for move in moves) or 1.0)
+
+    def at(side: float) -> tuple[np.ndarray, np.ndarray]:
+        rows = ShiftedRows(market.exog, slope.columns, side * step * slope.values)
+        moved = replace(market, exog=rows, z=market.z + side * step * z_slope)
+        return shares_of_alternatives(moved, parameters, alternatives, segments)
+
+    (high, high_gradient), (low, low_gradient) = at(1.0), at(-1.0)
+    return (high - low) / (2 * step), (high_gradient - low_gradient) / (2 * step)
 
 
 def alternative_mass(market: Market, parameters: Parameters, alternatives: np.ndarray) -> ClassSums:
@@ -389,7 +594,7 @@ def alternative_mass(market: Market, parameters: Parameters, alternatives: np.nd
         sum_s w_s alpha_sk P_sjk, where the weights w of the situations sum to one. The
         derivative with respect to beta_k is sum_s w_s alpha_sk P_sjk (x_sj − xbar_sk).
     """
-    out = ClassSums.zeros((len(alternatives),), parameters)
+    out = ClassSums.zeros((len(alternatives),), parameters, market)
     for block in market.blocks(parameters):
         assert block.alternative is not None
         position = _positions(block.alternative, alternatives)
@@ -405,13 +610,13 @@ def alternative_mass(market: Market, parameters: Parameters, alternatives: np.nd
             situations = scipy.sparse.csr_matrix((mass, (place, owner)), shape=by_situation)
             out.beta[:, k] += rows @ block.exog - situations @ block.mean(k)
             shares = scipy.sparse.csr_matrix((prob, (place, owner)), shape=by_situation)
-            out.gamma[:, k] += shares @ block.mass_slope[:, k]
+            out.gate[:, k] += shares @ block.mass_slope[:, k]
     return out
 
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """How the design moves when an attribute grows in proportion: d x / d log(attribute).
+    """How the design moves with a variable, by its unit or in proportion: d x / d log(variable).
 
     Parameters
     ----------
@@ -428,7 +633,7 @@ class Slope:
 def response_mass(
     market: Market, parameters: Parameters, slope: Slope, alternatives: np.ndarray
 ) -> ClassSums:
-    """Derivatives of `alternative_mass` when the attribute of one alternative grows in proportion.
+    """Derivatives of `alternative_mass` when the attribute of one alternative grows.
 
     Parameters
     ----------
@@ -445,7 +650,7 @@ def response_mass(
         the utility.
     """
     n_alternatives = len(alternatives)
-    out = ClassSums.zeros((n_alternatives, n_alternatives), parameters)
+    out = ClassSums.zeros((n_alternatives, n_alternatives), parameters, market)
     own = np.arange(n_alternatives)
     columns = slope.columns
     for block in market.blocks(parameters):
@@ -468,42 +673,42 @@ def response_mass(
                 out.beta[m, :, k] -= push.T @ (share[:, None] * away)
                 out.beta[:, m, k] -= mass.T @ (push[:, m, None] * away)
                 out.beta[:, m, k, columns] -= mass.T @ (prob[:, m, None] * moved)
-                out.gamma[m, m, k] += push[:, m] @ gate
-                out.gamma[m, :, k] -= push.T @ (prob[:, m, None] * gate)
+                out.gate[m, m, k] += push[:, m] @ gate
+                out.gate[m, :, k] -= push.T @ (prob[:, m, None] * gate)
     return out
 
 
-def mean_log_sums(market: Market, parameters: Parameters) -> ClassSums:
-    """Log-sums of the situations, weighted by who faces them, (K,): sum_s w_s alpha_sk log-sum_sk.
-
-    The derivative with respect to beta_k is sum_s w_s alpha_sk xbar_sk.
-    """
-    out = ClassSums.zeros((), parameters)
-    for block in market.blocks(parameters):
-        out.value[:] += (block.mass * block.log_sum).sum(axis=0)
-        for k in range(parameters.n_classes):
-            out.beta[k] += (block.prob[:, k] * block.mass[block.owner, k]) @ block.exog
-            out.gamma[k] += block.log_sum[:, k] @ block.mass_slope[:, k]
-    return out
-
-
-def surplus(log_sums: ClassSums, beta: np.ndarray, cost: int) -> ClassSums:
-    """Log-sums in units of cost: divided by minus the coefficient of cost of each class.
+def mean_surplus(market: Market, parameters: Parameters, cost: np.ndarray) -> ClassSums:
+    """Log-sums in units of cost, weighted by who faces them, (K,).
 
     Parameters
     ----------
-    log_sums : ClassSums, with shape (K,)
-    beta : ndarray, shape (K, L)
-    cost : int
-        Column of the design.
+    market : Market
+    parameters : Parameters
+    cost : ndarray, shape (S, L) or (1, L)
+        Slope of utility in cost in each situation, as weights of the tastes.
 
     Returns
     -------
     ClassSums, with shape (K,)
-        nan for a class whose coefficient is not negative: it does not value what cost takes.
+        sum_s w_s alpha_sk log-sum_sk / (−cost_s'beta_k); nan for a class whose slope is not
+        negative in some situation: there it does not value what cost takes.
     """
-    price = np.where(beta[:, cost] < 0, -beta[:, cost], np.nan)
-    value = log_sums.value / price
-    slope = log_sums.beta / price[:, None]
-    slope[:, cost] += value / price
-    return ClassSums(value, slope, log_sums.gamma / price[:, None])
+    out = ClassSums.zeros((), parameters, market)
+    slope = cost @ parameters.beta.T  # (S or 1, K)
+    price = np.where((slope < 0).all(axis=0), -slope, np.nan)
+    used = (cost != 0).any(axis=0)
+    begin = 0
+    for block in market.blocks(parameters):
+        own = slice(begin, begin + len(block.mass)) if len(cost) > 1 else slice(None)
+        begin += len(block.mass)
+        per = np.broadcast_to(1 / price[own], block.mass.shape)
+        money = per * block.log_sum
+        out.value[:] += (block.mass * money).sum(axis=0)
+        for k in range(parameters.n_classes):
+            mass = block.mass[:, k] * per[:, k]
+            out.beta[k] += (block.prob[:, k] * mass[block.owner]) @ block.exog
+            by_price = np.broadcast_to(cost[own], (len(mass), cost.shape[1]))
+            out.beta[k, used] += (mass * money[:, k]) @ by_price[:, used]
+            out.gate[k] += money[:, k] @ block.mass_slope[:, k]
+    return out

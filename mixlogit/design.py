@@ -283,7 +283,7 @@ class Design:
         for rows, block in blocks_of(data, self.columns, order):
             values = []
             for factor in self._factors:
-                value = factor.values(block)
+                value = _values(factor, block, data, order)
                 if factor.levels is not None and np.any(value == UNSEEN):
                     raise factor.unseen_level_error(data, order)
                 values.append(value)
@@ -311,6 +311,36 @@ class Design:
             if any(column in self._factors[i].expression.columns for i, _ in subterm.pieces)
             for name in self.names[subterm.start : subterm.stop]
         )
+
+    def factors_reading(self, column: str) -> tuple[Factor, ...]:
+        """Factors of the formula that depend on a column of the table, in order of appearance.
+
+        Parameters
+        ----------
+        column : str
+            Of the table.
+
+        Returns
+        -------
+        tuple of Factor
+        """
+        return tuple(f for f in self._factors if column in f.expression.columns)
+
+    def only_factor(self, name: str) -> Factor | None:
+        """The factor that a column of the matrix consists of; None if it is a product of several.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+
+        Returns
+        -------
+        Factor or None
+        """
+        i = self.names.index(name)
+        own = next(subterm for subterm in self._subterms if subterm.start <= i < subterm.stop)
+        return self._factors[own.pieces[0][0]] if len(own.pieces) == 1 else None
 
     def require_columns(self, data: pd.DataFrame) -> None:
         """Raise unless a table has every column that the formula reads, once.
@@ -359,6 +389,17 @@ class Design:
 
     def __repr__(self) -> str:
         return f"<Design {self.formula!r}: {len(self.names)} columns>"
+
+
+def _values(
+    factor: Factor, block: Block, data: pd.DataFrame, order: np.ndarray | None
+) -> np.ndarray:
+    """Values of a factor on some rows; beyond the knots of a spline, an error that says so."""
+    try:
+        return factor.values(block)
+    except FormulaError as error:
+        beyond = factor.beyond_error(data, order)
+        raise error if beyond is None else beyond from error
 
 
 def columns_read(

@@ -1,41 +1,34 @@
-"""What a fit predicts: choices, market shares, elasticities, log-sums, consumer surplus."""
+"""What a fit predicts: choices, market shares, log-sums; with scenarios and histories."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.special
 
-from mixlogit.arguments import is_iterable, is_number, require_one_of
+from mixlogit.arguments import is_number, require_one_of
 from mixlogit.arrays import covariate_table
 from mixlogit.attributes import blocks_of_rows
 from mixlogit.columns import as_frame, require_column
 from mixlogit.demand import (
-    ClassSums,
     Market,
-    Slope,
-    alternative_mass,
-    class_mass,
+    Standing,
     class_probabilities,
     history_log_likelihoods,
+    history_scores,
     log_probabilities,
-    mean_log_sums,
-    response_mass,
     row_probabilities,
-    segment_ratio,
-    surplus,
+    shares_of_alternatives,
 )
 from mixlogit.errors import (
     ArgumentError,
     DataError,
-    did_you_mean,
     listed,
     plural,
-    shortened,
     show,
     verb,
 )
@@ -43,6 +36,7 @@ from mixlogit.postestimation import delta_errors, estimate_columns, share_column
 from mixlogit.spelled import other_type
 
 if TYPE_CHECKING:
+    from mixlogit.entries import Entries
     from mixlogit.formula import ChoiceSets
     from mixlogit.likelihood import Parameters
     from mixlogit.model import MixedMultinomialLogit
@@ -51,11 +45,26 @@ __all__ = ["ForecastResults"]
 
 _PREDICTIONS = ("prob", "class_prob", "linear")
 _MARKET = "market"
-_MOST_ALTERNATIVES = 30
 _NUMBERS_PER_BLOCK = 4_000_000
-# A power of two, so that 1 ± h is exact. The error of the central difference, h² / 6 of the third
-# derivative, and that of round-off, 1e-16 / h, are both about 1e-11.
-_STEP = 2.0**-17
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """Choices that individuals made."""
+
+    ids: pd.Index  # (N,)
+    log_joint: np.ndarray  # (N, K) of class and choices
+    frequency: np.ndarray  # (N,)
+    scores: np.ndarray | None  # (N, K, L)
+    z: np.ndarray  # (N, Q)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Who faces each situation, by its place among people whose class probabilities are known."""
+
+    of_situation: np.ndarray  # (S,)
+    standing: Standing
 
 
 class ForecastResults:
@@ -208,6 +217,11 @@ class ForecastResults:
 
     def _read_history(self, data: Any, what: str) -> tuple[pd.Index, np.ndarray, np.ndarray]:
         """Individuals of a table with choices: ids, log joint probabilities (N, K), counts (N,)."""
+        past = self._past(data, what)
+        return past.ids, past.log_joint, past.frequency
+
+    def _past(self, data: Any, what: str, *, scored: bool = False) -> _Past:
+        """What individuals chose in a table, and the scores of that if they are asked for."""
         if self.model._is_from_arrays:
             raise ArgumentError(
                 f"{what} reads choices from a table, and this model was built from arrays. Build "
@@ -215,45 +229,67 @@ class ForecastResults:
             )
         sets, entries = self.model.spec.read(as_frame(data))
         begin = sets.arrangement.situation_start
-        beta = self._parameters.beta
-        log_prob, _ = log_probabilities(sets.exog, begin, beta, sets.offset)
-        log_f = history_log_likelihoods(log_prob, entries.row, entries.count, entries.start)
         first = np.searchsorted(begin, entries.row[entries.start[:-1]], side="right") - 1
-        prior = self.model.market(sets, weighted=False).prior(self._parameters)[first]
-        with np.errstate(divide="ignore"):  # a class that cannot be
-            return entries.ids, np.log(prior) + log_f, entries.frequency
-
-    def _class_weights(self, sets: ChoiceSets, history: Any) -> np.ndarray:
-        """Class probabilities of who faces each situation, (S, K)."""
         market = self.model.market(sets, weighted=False)
+        prior, z = market.prior(self._parameters)[first], market.z[first]
+        return self._past_of(sets, entries, prior, z, scored=scored)
+
+    def _past_of(
+        self,
+        sets: ChoiceSets,
+        entries: Entries,
+        prior: np.ndarray,
+        z: np.ndarray,
+        *,
+        scored: bool,
+    ) -> _Past:
+        """What individuals with these class probabilities and covariates chose."""
+        begin = sets.arrangement.situation_start
+        log_prob, _ = log_probabilities(sets.exog, begin, self._parameters.beta, sets.offset)
+        own = entries.row, entries.count, entries.start
+        scores = history_scores(sets.exog, begin, log_prob, *own) if scored else None
+        with np.errstate(divide="ignore"):  # a class that cannot be
+            log_joint = np.log(prior) + history_log_likelihoods(log_prob, *own)
+        return _Past(entries.ids, log_joint, entries.frequency, scores, z)
+
+    def _facing(
+        self, sets: ChoiceSets, history: Any, *, weighted: bool = True, scored: bool = True
+    ) -> Market:
+        """Choice sets with who faces them, whose classes are as the history tells.
+
+        Without scores, the derivatives of their probabilities are left out.
+        """
+        market = self.model.market(sets, weighted=weighted)
         if history is None:
-            return market.visits.mean(market.prior(self._parameters))
+            return market
         if isinstance(history, str) and history != "fitted":
             raise ArgumentError(
                 f"history={history!r} is neither None, 'fitted' nor a table of past choices."
             )
-        is_fitted = isinstance(history, str)
-        if is_fitted and sets.membership is None:
-            return market.visits.mean(self._posterior)
-        columns = self.model.spec.columns
+        if isinstance(history, str) and sets.membership is None:
+            return replace(market, history=self._past_standing(history, scored)[1])
+        place = self._place_in(sets, history, scored)
+        person = np.repeat(place.of_situation, np.diff(market.visits.start))
+        visits = replace(market.visits, person=person)
+        return replace(market, visits=visits, history=place.standing)
+
+    def _place_in(self, sets: ChoiceSets, history: Any, scored: bool) -> _Place:
+        """Where those who face new choice sets are among the people with past choices."""
+        columns, arrangement = self.model.spec.columns, sets.arrangement
         if columns.individual is None:
             raise ArgumentError(
                 "history needs to know who faces which choice set, and the rows that this model "
                 "reads have no ids of individuals. Build it from one long table with individual=."
             )
-        arrangement = sets.arrangement
         if arrangement.individual_ids is None:
             raise ArgumentError(
                 "history needs to know who faces which choice set, and the new data have no ids "
                 f"of individuals. Add the column {columns.individual!r} (individual=, with arrays)."
             )
-        if is_fitted:
-            known, posterior = self.model.choices.entries.ids, self._posterior
+        known, standing = self._past_standing(history, scored)
+        source, remedy = "history", "add their past choices to it"
+        if isinstance(history, str):
             source, remedy = "the fitted data", "pass a table of their past choices as history="
-        else:
-            known, log_joint, _ = self._read_history(history, "history")
-            posterior = scipy.special.softmax(log_joint, axis=1)
-            source, remedy = "history", "add their past choices to it"
         place = known.get_indexer(arrangement.individual_ids)
         without = np.flatnonzero(place < 0)
         if len(without):
@@ -266,7 +302,28 @@ class ForecastResults:
                 f"Drop {verb(n_without, 'it', 'them')}, {remedy}, or predict without history."
             )
         assert arrangement.situation_owner is not None
-        return posterior[place][arrangement.situation_owner]
+        return _Place(place[arrangement.situation_owner], standing)
+
+    def _past_standing(self, history: Any, scored: bool) -> tuple[pd.Index, Standing]:
+        """Ids of people with past choices, and their class probabilities given these."""
+        data = self.model.choices
+        if not isinstance(history, str):
+            past = self._past(history, "history", scored=scored)
+            posterior = scipy.special.softmax(past.log_joint, axis=1)
+        elif scored:
+            sets = self.model.choice_sets()
+            past = self._past_of(sets, data.entries, self._prior, data.membership, scored=True)
+            posterior = self._posterior
+        else:
+            return data.entries.ids, Standing.known(self._posterior)
+        if past.scores is None:
+            return past.ids, Standing.known(posterior)
+        return past.ids, Standing.of_history(posterior, past.scores, past.z)
+
+    def _class_weights(self, sets: ChoiceSets, history: Any) -> np.ndarray:
+        """Class probabilities of who faces each situation, (S, K)."""
+        market = self._facing(sets, history, weighted=False, scored=False)
+        return market.visits.mean(market.standing(self._parameters).probability)
 
     # -- market shares -------------------------------------------------------------------------
 
@@ -277,6 +334,7 @@ class ForecastResults:
         alpha: float = 0.05,
         *,
         by_class: bool = False,
+        history: Any = None,
         **ids: Any,
     ) -> pd.DataFrame:
         """Predicted share of each alternative among all choices.
@@ -301,6 +359,10 @@ class ForecastResults:
         by_class : bool
             Whether the shares within each class are wanted too: the mean over the situations,
             weighted also by the probability that the class faces them.
+        history : None, "fitted" or DataFrame
+            Past choices of the people who face the situations, as for `predict`: classes then
+            count by their probabilities given these, before and after a scenario alike. The
+            errors count that the posterior moves with the estimates too.
         **ids
             ``situation``, ``alternative`` and others, for a model built from arrays.
 
@@ -324,13 +386,13 @@ class ForecastResults:
         if scenario is None:
             sets = self.model.choice_sets(data, **ids)
             names = self._alternatives(sets)
-            (share,), error = self._shares_of([sets], names, segments)
+            (share,), error = self._shares_of([sets], names, segments, history)
             columns = share_columns(share, error, alpha)
         else:
-            pair = self._pair(data, scenario, ids)
+            pair = self._scenario_sets(self._scenario_tables(data, scenario), ids)
             names, new = map(self._alternatives, pair)
             names = names.append(new.difference(names, sort=False))
-            (base, changed), error = self._shares_of(pair, names, segments)
+            (base, changed), error = self._shares_of(pair, names, segments, history)
             columns = {
                 "base": base,
                 "scenario": changed,
@@ -343,163 +405,32 @@ class ForecastResults:
         return pd.DataFrame(columns, index=index if by_class else names)
 
     def _shares_of(
-        self, several: Sequence[ChoiceSets], names: pd.Index, segments: list[int | None]
+        self,
+        several: Sequence[ChoiceSets],
+        names: pd.Index,
+        segments: list[int | None],
+        history: Any,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Shares in one table or two, segment by segment, and errors of the last less the first.
 
         Returns arrays of shape (1 or 2, segments · J) and (segments · J,).
         """
         parameters, covariance = self._parameters, self.cov_params()
-        markets = [self._market(sets, names) for sets in several]
+        markets = [self._market(sets, names, history) for sets in several]
         shape = (len(segments), len(names))
         value, error = np.empty((len(markets), *shape)), np.empty(shape)
-        totals = [class_mass(market, parameters) for market in markets]
         at_once = max(_NUMBERS_PER_BLOCK // len(covariance), 1)
         for start in range(0, len(names), at_once):
             part = np.arange(start, min(start + at_once, len(names)))
-            masses = [alternative_mass(market, parameters, part) for market in markets]
-            for i, k in enumerate(segments):
-                gradient = np.zeros((len(part), len(covariance)))
-                for m, (mass, total) in enumerate(zip(masses, totals, strict=True)):
-                    common = markets[m].has_common_prior
-                    value[m, i, part], slope = segment_ratio(mass, total, k, common=common)
-                    gradient = slope - gradient
-                error[i, part] = delta_errors(gradient, covariance)
+            gradient = np.zeros((len(segments), len(part), len(covariance)))
+            for m, market in enumerate(markets):
+                value[m][:, part], slope = shares_of_alternatives(
+                    market, parameters, part, segments
+                )
+                gradient = slope - gradient
+            for i in range(len(segments)):
+                error[i, part] = delta_errors(gradient[i], covariance)
         return value.reshape(len(markets), -1), error.ravel()
-
-    # -- elasticities --------------------------------------------------------------------------
-
-    def elasticities(
-        self,
-        attribute: str,
-        data: Any = None,
-        alpha: float = 0.05,
-        *,
-        alternatives: Iterable[Any] | None = None,
-        **ids: Any,
-    ) -> pd.DataFrame:
-        """Direct and cross point elasticities of market shares.
-
-        The per cent by which the share of one alternative changes when the attribute of another,
-        or its own, grows by one per cent in all situations: a mean over the situations, weighted
-        by the probability that the alternative is chosen there (sample enumeration).
-
-        Parameters
-        ----------
-        attribute : str
-            A name in ``exog_names``; or, with ``data``, a numeric column of the table that the
-            utility formula reads. All columns of the design that depend on it then move together,
-            as in ``I(cost / 100)`` or ``C(alt):time``. Their slopes come from the design at 1 ± h
-            times the column, h = 2**-17: exact to round-off (1e-11) where the design is linear or
-            quadratic in the column, and to about 1e-11 elsewhere, as in logarithms.
-            Membership is held fixed.
-        data : DataFrame or array_like, optional
-            As for `market_shares`, with the same weights.
-        alpha : float
-            One minus the confidence level.
-        alternatives : iterable, optional
-            Ids of those that the table is wanted for, at most 30; all by default.
-        **ids
-            ``situation``, ``alternative`` and others, for a model built from arrays.
-
-        Returns
-        -------
-        DataFrame
-            One row per segment ("market", "class1", ...), alternative whose share changes
-            (``share_of``) and alternative whose attribute changes (``change_in``): "elasticity",
-            "std err" by the delta method, and limits. 0 with error 0 where the attribute is 0 in
-            all rows of an alternative; nan where a share is 0, which has no relative change.
-
-        Raises
-        ------
-        ArgumentError
-            There are no ids of alternatives or too many of them, or the attribute is not known.
-        """
-        sets = self.model.choice_sets(data, **ids)
-        names = self._alternatives(sets)
-        slope = self._slope(attribute, data, sets)
-        wanted = self._wanted(alternatives, names)
-        market, parameters = self._market(sets, names), self._parameters
-        mass = alternative_mass(market, parameters, wanted)
-        response = response_mass(market, parameters, slope, wanted)
-        under = ClassSums(mass.value[:, None], mass.beta[:, None], mass.gamma[:, None])
-        n_pairs = len(wanted) ** 2
-        value, error = np.empty((2, self.n_classes + 1, n_pairs))
-        for i, k in enumerate(self._segments):
-            ratio, gradient = segment_ratio(response, under, k, common=market.has_common_prior)
-            value[i] = ratio.ravel()
-            error[i] = delta_errors(gradient.reshape(n_pairs, -1), self.cov_params())
-        segment = [self._segment_name(k) for k in self._segments]
-        index = pd.MultiIndex.from_product(
-            [segment, names[wanted], names[wanted]], names=["segment", "share_of", "change_in"]
-        )
-        columns = estimate_columns("elasticity", value.ravel(), error.ravel(), alpha)
-        return pd.DataFrame(columns, index=index)
-
-    def _slope(self, attribute: str, data: Any, sets: ChoiceSets) -> Slope:
-        """How the design moves with a column of the design, or of the table."""
-        names, design = list(self.model.choices.exog_names), self.model.spec.utility
-        is_name = isinstance(attribute, str)
-        moved = design.names_reading(attribute) if is_name and attribute in design.columns else ()
-        if is_name and attribute in names and moved in ((), (attribute,)):
-            column = names.index(attribute)
-            own = [exog[:, [column]] for _, exog in blocks_of_rows(sets.exog)]
-            return Slope(np.array([column]), np.concatenate(own))
-        known = [*names, *design.columns]
-        if not moved:
-            raise ArgumentError(
-                f"attribute={attribute!r} is no column of the design, and no column of the table "
-                f"that the utility formula reads.{did_you_mean(attribute, known)} The design has "
-                f"{listed(names)}; the formula reads {listed(design.columns)}."
-            )
-        if data is None:
-            raise ArgumentError(
-                f"The column {attribute!r} of the table enters {plural(len(moved), 'column')} of "
-                f"the design: {listed(moved)}. To move with it, the table is needed: pass data=."
-            )
-        if attribute == self.model.spec.columns.offset:
-            raise ArgumentError(
-                f"The column {attribute!r} is also the offset, which would have to grow with it. "
-                "Give the offset a column of its own to hold it fixed."
-            )
-        frame = as_frame(data)
-        column = frame[attribute]
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-            raise ArgumentError(
-                f"The column {attribute!r} holds {column.dtype} values, which cannot grow in "
-                "proportion. An elasticity needs a column of numbers."
-            )
-        above, below = (
-            design.matrix(_changed(frame, {attribute: factor}), order=sets.arrangement.permutation)
-            for factor in (1 + _STEP, 1 - _STEP)
-        )
-        columns = np.flatnonzero(np.isin(names, moved))
-        return Slope(columns, (above[:, columns] - below[:, columns]) / (2 * _STEP))
-
-    def _wanted(self, alternatives: Iterable[Any] | None, names: pd.Index) -> np.ndarray:
-        """Codes of the alternatives that elasticities are wanted for."""
-        is_list = is_iterable(alternatives) and not isinstance(alternatives, str)
-        if not (alternatives is None or is_list):
-            raise ArgumentError(
-                f"alternatives must be a list of ids of alternatives, not {alternatives!r}."
-            )
-        ids = list(names) if alternatives is None else list(alternatives)
-        if len(ids) > _MOST_ALTERNATIVES:
-            raise ArgumentError(
-                f"Elasticities of {len(ids):,} alternatives would be {len(ids) ** 2:,} for each "
-                f"segment. Name at most {_MOST_ALTERNATIVES} in alternatives=[...]."
-            )
-        codes = names.get_indexer(pd.Index(ids, tupleize_cols=False))
-        unknown = np.flatnonzero(codes < 0)
-        if len(unknown) or len(set(ids)) < len(ids) or not ids:
-            what = (
-                f"{show(ids[unknown[0]])} is not one" if len(unknown) else "each once, at least one"
-            )
-            raise ArgumentError(
-                f"alternatives must name alternatives of the data: {what}. They are "
-                f"{listed(names)}."
-            )
-        return codes
 
     # -- log-sums ------------------------------------------------------------------------------
 
@@ -529,86 +460,6 @@ class ForecastResults:
         weight = self._class_weights(sets, None)
         return frame.assign(expected=np.einsum("sk,sk->s", weight, log_sum))
 
-    def welfare_change(
-        self, cost: str, data: Any, scenario: Any, alpha: float = 0.05, **ids: Any
-    ) -> pd.DataFrame:
-        """Change in consumer surplus per choice situation.
-
-        The change in the log-sum divided by minus the coefficient of cost, averaged over the
-        situations with the weights of `market_shares`, and for a class with the probability that
-        it faces them. Marginal utility of income is taken as constant (Small and Rosen 1981).
-
-        Parameters
-        ----------
-        cost : str
-            Name in ``exog_names`` of the column of the design whose coefficient turns utils into
-            money; the surplus is in units of that column.
-        data : DataFrame
-            Choice sets before the change.
-        scenario : callable or mapping
-            As for `market_shares`. Who belongs to which class stays as before the change.
-        alpha : float
-            One minus the confidence level.
-        **ids
-            For a model built from arrays.
-
-        Returns
-        -------
-        DataFrame
-            Rows "population", "class1", ...; columns "change", "std err" by the delta method,
-            limits, and "note". nan for a class whose coefficient of cost is not negative, and then
-            for the population, with the note "cost ≥ 0": such a class puts no value on money. A
-            note names the parameters without standard errors where these leave none here.
-
-        Raises
-        ------
-        ArgumentError
-            ``cost`` is no column of the design, or ``data`` is no table.
-        DataError
-            The scenario changes which situations there are.
-
-        References
-        ----------
-        K. A. Small and H. S. Rosen (1981), Applied welfare economics with discrete choice models,
-        Econometrica 49, 105-130.
-        """
-        names = list(self.model.choices.exog_names)
-        if not (isinstance(cost, str) and cost in names):
-            raise ArgumentError(
-                f"cost={cost!r} is no column of the design.{did_you_mean(cost, names)} Its columns "
-                f"are {listed(names)}."
-            )
-        column, beta = names.index(cost), self._parameters.beta
-        before, after = self._pair(data, scenario, ids)
-        market = self.model.market(before)
-        changed = replace(
-            market,
-            exog=after.exog,
-            situation_start=after.arrangement.situation_start,
-            offset=after.offset,
-        )
-        difference = mean_log_sums(changed, self._parameters) - mean_log_sums(
-            market, self._parameters
-        )
-        gain, total = surplus(difference, beta, column), class_mass(market, self._parameters)
-        change, error = np.empty((2, self.n_classes + 1))
-        for i, k in enumerate(self._segments):
-            change[i], gradient = segment_ratio(gain, total, k, common=market.has_common_prior)
-            error[i] = delta_errors(gradient[None], self.cov_params())[0]
-        wrong = [name for name, b in zip(self._class_names, beta[:, column], strict=True) if b >= 0]
-        notes = [f"cost ≥ 0 in {', '.join(wrong)}" if wrong else ""]
-        notes += ["cost ≥ 0" if name in wrong else "" for name in self._class_names]
-        is_missing = np.isnan(np.diag(self.cov_params()))
-        names = [name for name, m in zip(self.model.param_names, is_missing, strict=True) if m]
-        why = f"{shortened(names)} {verb(len(names), 'has', 'have')} no standard error"
-        notes = [
-            note or (why if np.isnan(one) else "") for note, one in zip(notes, error, strict=True)
-        ]
-        return pd.DataFrame(
-            {**estimate_columns("change", change, error, alpha), "note": notes},
-            index=pd.Index(["population", *self._class_names], name="segment"),
-        )
-
     # -- parts ---------------------------------------------------------------------------------
 
     @property
@@ -635,14 +486,14 @@ class ForecastResults:
             )
         return ids
 
-    def _market(self, sets: ChoiceSets, names: pd.Index) -> Market:
+    def _market(self, sets: ChoiceSets, names: pd.Index, history: Any = None) -> Market:
         """Choice sets with who faces them, and alternatives numbered as in ``names``."""
-        market = self.model.market(sets)
+        market = self._facing(sets, history)
         code = names.get_indexer(self._alternatives(sets))
         return replace(market, alternative=code[market.alternative])
 
-    def _pair(self, data: Any, scenario: Any, ids: dict[str, Any]) -> tuple[ChoiceSets, ChoiceSets]:
-        """Choice sets before and after a change of the table."""
+    def _scenario_tables(self, data: Any, scenario: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table before and after it is changed."""
         if not isinstance(data, pd.DataFrame) and (data is None or self.model._is_from_arrays):
             raise ArgumentError(
                 "A scenario changes columns of a table, and data is "
@@ -650,7 +501,6 @@ class ForecastResults:
                 "before the change as a DataFrame in data=."
             )
         frame = as_frame(data)
-        before = self.model.choice_sets(frame, **ids)
         if isinstance(scenario, Mapping):
             read = self._columns_read()
             for name in scenario:
@@ -660,15 +510,19 @@ class ForecastResults:
                         f"The scenario changes column {name!r}, which the model does not read; it "
                         f"reads {listed(read)}."
                     )
-            changed = _changed(frame, scenario)
-        elif callable(scenario):
-            changed = as_frame(scenario(frame.copy()), "what the scenario returns")
-        else:
-            raise ArgumentError(
-                f"scenario must be a function of the table or a mapping by column, not "
-                f"{type(scenario).__name__}."
-            )
-        after = self.model.choice_sets(changed, **ids)
+            return frame, _changed(frame, scenario)
+        if callable(scenario):
+            return frame, as_frame(scenario(frame.copy()), "what the scenario returns")
+        raise ArgumentError(
+            f"scenario must be a function of the table or a mapping by column, not "
+            f"{type(scenario).__name__}."
+        )
+
+    def _scenario_sets(
+        self, tables: tuple[pd.DataFrame, pd.DataFrame], ids: dict[str, Any]
+    ) -> tuple[ChoiceSets, ChoiceSets]:
+        """Choice sets before and after a change of the table."""
+        before, after = (self.model.choice_sets(frame, **ids) for frame in tables)
         old, new = self._situations(before), self._situations(after)
         if not old.equals(new):
             lost, added = len(old.difference(new)), len(new.difference(old))

@@ -595,6 +595,40 @@ class ChoiceFormula:
         _refuse_out_of_range(z, self.membership.names, "individual", lambda i: show(ids[i]))
         return ids, z
 
+    def people_of(
+        self,
+        frame: pd.DataFrame,
+        arrangement: Arrangement,
+        entries: Entries | None,
+        names: Iterable[Hashable] | None = None,
+        what: str = "membership covariate",
+    ) -> tuple[pd.DataFrame, np.ndarray]:
+        """One row for each person of a table, with columns that do not vary within persons.
+
+        Parameters
+        ----------
+        frame : DataFrame
+        arrangement : Arrangement
+            Of its rows.
+        entries : Entries or None
+            Of the fitted data; None for choice sets alone.
+        names : iterable of column names, optional
+            Those that the membership formula reads if None.
+        what : str
+            What they are, for messages.
+
+        Returns
+        -------
+        people : DataFrame
+        place : ndarray of int
+            Row of each individual of the entries, or of who faces each situation.
+        """
+        people = People.of(arrangement, entries)
+        if names is None:
+            names = () if self.membership is None else self.membership.columns
+        place = people.of_situation if entries is None else people.of_entry
+        return people.frame(frame, names, what), place
+
     def read(self, frame: pd.DataFrame) -> tuple[ChoiceSets, Entries]:
         """Read the choice sets of a new table and what was chosen there.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -28,6 +29,7 @@ LARGEST = 1e100
 """Size of a value that attributes and covariates may have: their cubes are finite."""
 
 _LEAST_SQUARE = 1e-200  # mean square of an attribute or a covariate, for the same reason
+_UNCENTRED = re.compile(r"c[rc]\([^:]*\)\[\d+\]$")  # columns of a cubic spline
 _DOUBLE = np.dtype(np.float64)
 _COARSE = 1e-4  # of the variation within situations: rounding of which a note tells
 _CONSTANT_TOLERANCE = 1e-13  # of the mean square: what centring leaves of a constant column
@@ -280,7 +282,7 @@ def _check_collinear(
         where = " within choice situations" if kind == "attribute" else ""
         raise IdentificationError(
             f"{kind.capitalize()} {names[i]!r} is a linear combination of {', '.join(parts)}"
-            f"{where}, so their coefficients are not identified. Drop one of these columns."
+            f"{where}, so their coefficients are not identified. {_spline_remedy(names[i])}"
         )
 
 
@@ -296,6 +298,16 @@ def _remedy(zero: Sequence[str]) -> str:
         ", or put it behind a bar, 'choice ~ cost | income', where variables of the person have a "
         "coefficient for each alternative."
     )
+
+
+def _spline_remedy(name: str) -> str:
+    """What to do about a column that is a linear combination of others."""
+    if _UNCENTRED.match(name) and "constraints" not in name:
+        return (
+            "The columns of such a spline add up to 1 in every row. Write constraints='center' "
+            f"in it: {name[: name.rindex(')')]}, constraints='center')."
+        )
+    return "Drop one of these columns."
 
 
 def _is_regular(correlation: np.ndarray, noise: np.ndarray) -> bool:

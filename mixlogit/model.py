@@ -14,6 +14,7 @@ from statsmodels.base.model import LikelihoodModel
 
 from mixlogit.arguments import as_floats, as_generator, is_number, require_whole
 from mixlogit.arrays import ArrayTable
+from mixlogit.attributes import blocks_of_rows
 from mixlogit.choices import ChoiceData
 from mixlogit.chunks import Chunks
 from mixlogit.columns import Columns, as_frame
@@ -157,6 +158,7 @@ class MixedMultinomialLogit(LikelihoodModel):
 
     _is_from_arrays = False
     _source: Table | None = None  # where further columns by individual are found
+    _frame: pd.DataFrame | None = None  # the table that it was built from, where it is at hand
 
     def __init__(
         self,
@@ -299,6 +301,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         model._source = TableOfRows(frame.copy(deep=False))
+        model._frame = frame.copy(deep=False)
         return model
 
     @classmethod
@@ -494,6 +497,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         model._source = TableOfChoices(own.copy(deep=False), individual)
+        model._frame = frame.copy(deep=False)
         return model
 
     @classmethod
@@ -615,7 +619,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         )
         other._source = self._source
         if choices is self.choices:
-            other._table = self._table
+            other._table, other._frame = self._table, self._frame
         return other
 
     @property
@@ -625,7 +629,7 @@ class MixedMultinomialLogit(LikelihoodModel):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the kernel's blocks, and the user's table."""
-        return self.__dict__ | {"_table": None, "_source": None}
+        return self.__dict__ | {"_table": None, "_source": None, "_frame": None}
 
     def _individuals(self) -> Individuals:
         """Those whom arguments with one value per individual are matched with.
@@ -1087,6 +1091,36 @@ class MixedMultinomialLogit(LikelihoodModel):
                 "as columns."
             )
         return self.spec.replay(as_frame(data))
+
+    def fitted_frame(self) -> pd.DataFrame:
+        """The table that the model was built from, which it shares with the user.
+
+        It is at hand as long as the model stays in memory; neither pickles nor files hold it.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        ArgumentError
+            It is not at hand, or its values have changed since.
+        """
+        frame, design = self._frame, self.spec.utility
+        if frame is None:
+            raise ArgumentError(
+                "This needs the table that the model was built from, which models that come from "
+                "files, pickles, chunks or arrays do not have. Pass it as data=."
+            )
+        order, exog = self.choices.arrangement.permutation, self.choices.exog
+        again = design.matrix(frame, order=order, dtype=exog.dtype)
+        same = all(np.array_equal(again[rows], block) for rows, block in blocks_of_rows(exog))
+        if not same:
+            raise ArgumentError(
+                "The values of the table have changed since the model was built from it. Pass the "
+                "table that is meant as data=."
+            )
+        return frame
 
     def market(self, sets: ChoiceSets, *, weighted: bool = True) -> Market:
         """Choice sets with who faces them.

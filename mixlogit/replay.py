@@ -27,9 +27,12 @@ from mixlogit.errors import (
     MixlogitError,
     UnseenLevelError,
     listed,
+    plural,
     shortened,
     show,
+    verb,
 )
+from mixlogit.splines import Reach, reaches
 
 __all__ = [
     "BLOCK_CELLS",
@@ -150,6 +153,27 @@ class Expression:
                 "is not that of the table. Add the result to the table as a column."
             )
         return value
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether there is a B-spline in it, which ends at its outer knots."""
+        return bool(reaches(self.eval_code, self.transforms))
+
+    def beyond(self, block: Block) -> list[tuple[Reach, np.ndarray, np.ndarray]]:
+        """Each B-spline in it, what it is a spline in (R,), and how far beyond its knots (R,).
+
+        The distance has the sign of the side, and is 0 within the knots or where a value is
+        missing.
+        """
+        columns, found = self.pick(block), []
+        env = patsy.EvalEnvironment([self.variables], self.flags)
+        for reach in reaches(self.eval_code, self.transforms):
+            with explained(self.code, self.where):
+                value = env.eval(reach.argument, inner_namespace={**columns, **self.transforms})
+                numbers = numbers_of(value)[:, 0]
+                over, under = numbers - reach.upper, numbers - reach.lower
+                found.append((reach, numbers, np.fmax(over, 0.0) + np.fmin(under, 0.0)))
+        return found
 
     def is_lost(self, block: Block) -> np.ndarray:
         """Rows (R,) where a column is missing, unless the code says what to do with these.
@@ -277,6 +301,41 @@ class Factor:
             f"row {show(data.index[first])}. Known levels: "
             f"{listed(self.levels)}. "
             "Drop or recode those rows, or fit on a table that has these levels."
+        )
+
+    def beyond_error(self, data: pd.DataFrame, order: np.ndarray | None) -> FormulaError | None:
+        """Walk over the whole table to say which values are beyond the knots of a spline."""
+        number, first = 0, None
+        least, most = np.inf, -np.inf
+        for rows, block in blocks_of(data, self.expression.columns, order):
+            for reach, value, distance in self.expression.beyond(block):
+                is_beyond = distance != 0
+                if not is_beyond.any():
+                    continue
+                number += int(is_beyond.sum())
+                least = min(least, value[is_beyond].min())
+                most = max(most, value[is_beyond].max())
+                if first is None:
+                    at = int(is_beyond.argmax())
+                    position = rows.start + at if order is None else int(order[rows.start + at])
+                    first = reach, float(value[at]), data.index[position]
+        return None if first is None else self._beyond(*first, number, float(least), float(most))
+
+    def _beyond(
+        self, reach: Reach, value: float, label: Any, number: int, least: float, most: float
+    ) -> FormulaError:
+        """Say that values are beyond the knots of a spline, and how to make it reach them."""
+        expression = self.expression
+        bounds = [f"lower_bound={least!r}"] if least < reach.lower else []
+        bounds += [f"upper_bound={most!r}"] if most > reach.upper else []
+        columns = ", ".join(repr(c) for c in expression.columns)
+        return FormulaError(
+            f"The term {expression.code} of {expression.where} (column {columns}) is a B-spline "
+            f"between its outer knots, {reach.argument} from {reach.lower!r} to {reach.upper!r}, "
+            f"and {plural(number, 'row')} {verb(number, 'lies', 'lie')} beyond; the first is row "
+            f"{show(label)}, with {value!r}. Write the bounds that are needed into the formula, "
+            f"bs({reach.argument}, ..., {', '.join(bounds)}) or further out, and fit again; or use "
+            f"cr({reach.argument}, ..., constraints='center'), which goes on beyond its knots."
         )
 
 

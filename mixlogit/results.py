@@ -17,7 +17,6 @@ from mixlogit.constants import constants_log_likelihood
 from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
-from mixlogit.forecasts import ForecastResults
 from mixlogit.inference import InferenceResults
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
@@ -28,9 +27,10 @@ from mixlogit.postestimation import (
     entropy,
 )
 from mixlogit.records import results_record
+from mixlogit.responses import ResponseResults
 from mixlogit.summary import Block, Summary, coefficient_table
-from mixlogit.tastes import TasteResults
 from mixlogit.threads import share_cores
+from mixlogit.welfare import WelfareResults
 from mixlogit.withheld import Withheld
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Pickles:
 
 
 class MixedMultinomialLogitResults(
-    _Pickles, TasteResults, ForecastResults, FigureResults, InferenceResults
+    _Pickles, ResponseResults, WelfareResults, FigureResults, InferenceResults
 ):
     """Results of `MixedMultinomialLogit.fit`.
 

@@ -8,51 +8,62 @@ import numpy as np
 import scipy.special
 
 from mixlogit.arguments import as_generator
+from mixlogit.demand import ClassSums, Standing
+from mixlogit.likelihood import Parameters
 from mixlogit.membership import with_base
 
 __all__ = [
     "FiellerSet",
     "PopulationTastes",
+    "RatedPoints",
     "class_wtp",
     "draw_parameters",
+    "draw_wtp",
     "fieller",
     "individual_tastes",
     "population_tastes",
     "shares_of_logits",
     "wtp_gradient",
+    "wtp_sums",
 ]
 
 _NUMBERS_PER_BLOCK = 1_000_000
 
 
-def class_wtp(beta: np.ndarray, attribute: int, cost: int) -> np.ndarray:
-    """Willingness to pay by class, −beta_attribute / beta_cost.
+def class_wtp(beta: np.ndarray, attribute: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Willingness to pay by class, −(slope of utility in attribute) / (slope in cost).
 
     Parameters
     ----------
     beta : ndarray, shape (..., K, L)
         Tastes.
-    attribute, cost : int
-        Positions among the L attributes.
+    attribute, cost : ndarray, shape (L,)
+        The slopes of utility as weights of the tastes: 1 for one of them and 0 for the others,
+        where the variable is that attribute.
 
     Returns
     -------
     ndarray, shape (..., K)
-        Units of cost per unit of the attribute; nan where the coefficient of cost is 0.
+        Units of cost per unit of the attribute; nan where the slope in cost is 0.
     """
-    price = beta[..., cost]
-    return -beta[..., attribute] / np.where(price == 0, np.nan, price)
+    price = beta @ cost
+    return -(beta @ attribute) / np.where(price == 0, np.nan, price)
 
 
 def wtp_gradient(
-    beta: np.ndarray, attribute: int, cost: int, shares: np.ndarray, share_slope: np.ndarray
+    beta: np.ndarray,
+    attribute: np.ndarray,
+    cost: np.ndarray,
+    shares: np.ndarray,
+    share_slope: np.ndarray,
 ) -> np.ndarray:
     """Derivative of the willingness to pay of the classes and of the population.
 
     Parameters
     ----------
     beta : ndarray, shape (K, L)
-    attribute, cost : int
+    attribute, cost : ndarray, shape (L,)
+        As for `class_wtp`.
     shares : ndarray, shape (K,)
     share_slope : ndarray, shape (K, (K − 1) Q)
         Derivative of the shares with respect to the membership logits.
@@ -65,11 +76,12 @@ def wtp_gradient(
     """
     n_classes, n_attributes = beta.shape
     wtp = class_wtp(beta, attribute, cost)  # (K,)
-    price = np.where(beta[:, cost] == 0, np.nan, beta[:, cost])
+    price = np.where(beta @ cost == 0, np.nan, beta @ cost)
     own = np.arange(n_classes)
     tastes = np.zeros((n_classes, n_classes, n_attributes))
-    tastes[own, own, attribute] = -1 / price
-    tastes[own, own, cost] = -wtp / price
+    involved = (attribute != 0) | (cost != 0)  # a nan is of these alone
+    slope = -(attribute + wtp[:, None] * cost) / price[:, None]
+    tastes[own, own] = np.where(involved, slope, 0.0)
     by_taste = tastes.reshape(n_classes, -1)  # (K, K L)
     return np.vstack(
         [
@@ -77,6 +89,99 @@ def wtp_gradient(
             np.concatenate([shares @ by_taste, wtp @ share_slope]),
         ]
     )
+
+
+@dataclass(frozen=True, eq=False)
+class RatedPoints:
+    """Points at which willingness to pay is taken, and whose classes each is weighted by.
+
+    Parameters
+    ----------
+    attribute, cost : ndarray, shape (P, L) or (1, L)
+        Slopes of utility as weights of the tastes, as for `class_wtp`.
+    weight : ndarray, shape (P,)
+    person : ndarray of int, shape (P,)
+        Individual, among those whose class probabilities are known.
+    """
+
+    attribute: np.ndarray
+    cost: np.ndarray
+    weight: np.ndarray
+    person: np.ndarray
+
+    def wtp(self, beta: np.ndarray) -> np.ndarray:
+        """Willingness to pay at each point under each class: (K, L) -> (P, K)."""
+        price = self.cost @ beta.T
+        value = -(self.attribute @ beta.T) / np.where(price == 0, np.nan, price)
+        return np.broadcast_to(value, (len(self.weight), len(beta)))
+
+
+def wtp_sums(
+    points: RatedPoints, parameters: Parameters, standing: Standing
+) -> tuple[ClassSums, ClassSums]:
+    """Sums over points of willingness to pay times weight and class probability, and of these.
+
+    Parameters
+    ----------
+    points : RatedPoints
+    parameters : Parameters
+    standing : Standing
+        Of the individuals that the points are of.
+
+    Returns
+    -------
+    over, under : ClassSums, with shape (K,)
+        Their ratio is the mean willingness to pay.
+    """
+    beta, shape = parameters.beta, (len(points.weight), parameters.beta.shape[1])
+    wtp = points.wtp(beta)
+    price = np.broadcast_to(points.cost @ beta.T, wtp.shape)
+    attribute, cost = (np.broadcast_to(x, shape) for x in (points.attribute, points.cost))
+    mass = points.weight[:, None] * standing.probability[points.person]
+    start = beta.size + parameters.gamma.size - len(standing.of_class)
+    over, under = (ClassSums.empty(parameters, start) for _ in range(2))
+    over.value[:], under.value[:] = (mass * wtp).sum(axis=0), mass.sum(axis=0)
+    for k in range(parameters.n_classes):
+        per = -mass[:, k] / np.where(price[:, k] == 0, np.nan, price[:, k])
+        involved = (attribute != 0).any(axis=0) | (cost != 0).any(axis=0)
+        over.beta[k, involved] = (per @ attribute + (per * wtp[:, k]) @ cost)[involved]
+        slope = points.weight[:, None] * standing.slope(k, points.person)
+        over.gate[k], under.gate[k] = wtp[:, k] @ slope, slope.sum(axis=0)
+    return over, under
+
+
+def draw_wtp(
+    points: RatedPoints, z: np.ndarray, beta: np.ndarray, gamma: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean willingness to pay over points under many tastes and membership logits.
+
+    Parameters
+    ----------
+    points : RatedPoints
+    z : ndarray, shape (N, Q)
+        Membership covariates of the individuals that the points are of.
+    beta : ndarray, shape (G, K, L)
+    gamma : ndarray, shape (G, K − 1, Q)
+
+    Returns
+    -------
+    by_class : ndarray, shape (G, K)
+        Each point counts for a class by the probability that its individual is in it.
+    population : ndarray, shape (G,)
+    """
+    by_class, population = np.empty(beta.shape[:2]), np.empty(len(beta))
+    size = max(1, _NUMBERS_PER_BLOCK // (len(points.weight) * beta.shape[1]))
+    for first in range(0, len(beta), size):
+        block = slice(first, first + size)
+        prior = scipy.special.softmax(with_base(gamma[block]) @ z.T, axis=1)  # (g, K, N)
+        mass = prior[:, :, points.person] * points.weight
+        price = beta[block] @ points.cost.T
+        wtp = -(beta[block] @ points.attribute.T) / np.where(price == 0, np.nan, price)
+        total = mass.sum(axis=2)
+        over = (mass * wtp).sum(axis=2)
+        by_class[block] = over / total
+        population[block] = over.sum(axis=1) / total.sum(axis=1)
+    return by_class, population
 
 
 def shares_of_logits(gamma: np.ndarray, z: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -2026,7 +2026,7 @@ RESULTS = [
     Case(
         "welfare at a cost that is an array",
         lambda: one().welfare_change(np.array(["x1", "x2"]), people(), {"x1": 2}),
-        refused(ArgumentError, "cost=array(", "is no column of the design"),
+        refused(ArgumentError, "cost=array(", "is not an attribute of the model"),
     ),
     Case(
         "elasticities of a word",

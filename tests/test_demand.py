@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 from oracle import difference_gradient, log_membership, log_prob, log_sum_exp, unflatten
 
-from mixlogit import attributes, demand
+from mixlogit import attributes
 from mixlogit.demand import (
     Market,
     Slope,
+    Standing,
     Visits,
     alternative_mass,
     class_mass,
     history_log_likelihoods,
+    history_scores,
     log_probabilities,
-    mean_log_sums,
+    mean_surplus,
     response_mass,
     row_probabilities,
     segment_ratio,
-    surplus,
+    shares_of_alternatives,
+    shares_response,
 )
 from mixlogit.likelihood import Parameters
 
@@ -113,7 +116,7 @@ def grown(market: Market, m: int, log_factor: float) -> Market:
 def elasticities(market: Market, parameters: Parameters, segment: int | None, wanted=ALL):
     mass = alternative_mass(market, parameters, wanted)
     response = response_mass(market, parameters, slope(), wanted)
-    under = demand.ClassSums(mass.value[:, None], mass.beta[:, None], mass.gamma[:, None])
+    under = mass.repeated()
     return segment_ratio(response, under, segment, common=market.has_common_prior)
 
 
@@ -226,7 +229,7 @@ def test_slopes_of_elasticities_are_their_differences(segment, n_covariates):
 
 def test_what_one_alternative_wins_the_others_lose():
     response = response_mass(market(), parameters(), slope(), ALL)
-    for part in (response.value, response.beta, response.gamma):
+    for part in (response.value, response.beta, response.gate):
         np.testing.assert_allclose(part.sum(axis=0), 0, rtol=0, atol=1e-13)
 
 
@@ -237,63 +240,158 @@ def test_some_alternatives_have_the_numbers_that_they_have_among_all():
         np.testing.assert_allclose(part, whole[np.ix_(wanted, wanted)], rtol=1e-12, atol=1e-14)
 
 
+def priced() -> Parameters:
+    """Tastes under which the third attribute, and the fourth twice over, cost utility."""
+    point = parameters()
+    beta = point.beta.copy()
+    beta[:, 2], beta[:, 3] = [-0.3, -1.0, -2.0], [0.05, -0.2, 0.3]
+    return Parameters(beta, point.gamma)
+
+
+def prices() -> np.ndarray:
+    """Slope of utility in cost in each situation: the third taste and a part of the fourth."""
+    n_situations = len(market().situation_start) - 1
+    cost = np.zeros((n_situations, N_ATTRIBUTES))
+    cost[:, 2], cost[:, 3] = 1.0, np.linspace(0.0, 1.5, n_situations)
+    return cost
+
+
 @pytest.mark.parametrize("segment", SEGMENTS)
-def test_log_sums_and_their_slopes_equal_a_loop_and_its_differences(segment):
-    data, point = market(), parameters()
+def test_surplus_is_the_log_sum_in_each_situations_money_and_its_slope_the_difference(segment):
+    data, cost = market(), prices()
+    places = {data.exog[start, 0]: s for s, start in enumerate(data.situation_start[:-1])}
 
     def slow(flat):
-        return slow_mean(data, at(flat), segment, lambda x, codes, b: log_sum_exp(x @ b))
+        def money(x, codes, b):
+            return log_sum_exp(x @ b) / -(cost[places[x[0, 0]]] @ b)
 
-    total = class_mass(data, point)
-    value, gradient = segment_ratio(mean_log_sums(data, point), total, segment, common=False)
+        return slow_mean(data, at(flat), segment, money)
+
+    point = priced()
+    value, gradient = segment_ratio(
+        mean_surplus(data, point, cost), class_mass(data, point), segment, common=False
+    )
     assert value == pytest.approx(slow(point.flat()), rel=1e-12)
     expected = difference_gradient(slow, point.flat())
-    np.testing.assert_allclose(gradient, expected, rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_log_sums_grow_with_the_utility_of_an_alternative_by_its_probability():
-    data, point = market(), parameters()
+def test_surplus_falls_with_the_price_of_an_alternative_by_its_probability():
+    data, point = market(), priced()
     for j in ALL:
 
         def raised(step, j=j):
             exog = data.exog.copy()
-            exog[data.alternative == j, 1] += step[0]
-            return mean_log_sums(replace(data, exog=exog), point).value
+            exog[data.alternative == j, 2] += step[0]
+            moved = replace(data, exog=exog)
+            return mean_surplus(moved, point, np.eye(N_ATTRIBUTES)[[2]]).value
 
-        expected = point.beta[:, 1] * alternative_mass(data, point, ALL).value[j]
+        expected = -alternative_mass(data, point, ALL).value[j]
         np.testing.assert_allclose(
             difference_gradient(raised, np.zeros(1))[0], expected, rtol=1e-7, atol=1e-10
         )
 
 
-def test_surplus_is_the_log_sum_in_money_and_its_slope_the_difference():
-    data, point = market(), parameters()
-    beta = point.beta.copy()
-    beta[:, 2] = [-0.3, -1.0, -2.0]
-    point = Parameters(beta, point.gamma)
-
-    def total(flat):
-        here = at(flat)
-        return surplus(mean_log_sums(data, here), here.beta, 2).value.sum()
-
-    value = mean_log_sums(data, point).value
-    money = surplus(mean_log_sums(data, point), beta, 2)
-    np.testing.assert_allclose(money.value, value / [0.3, 1.0, 2.0], rtol=1e-14)
-    _, gradient = segment_ratio(money, class_mass(data, point), None, common=False)
-    expected = difference_gradient(total, point.flat())
-    np.testing.assert_allclose(gradient, expected, rtol=1e-7, atol=1e-9)
-
-
 @pytest.mark.parametrize("coefficient", [0.0, 0.4])
 def test_there_is_no_surplus_where_cost_is_no_cost(coefficient):
-    data, point = market(), parameters()
+    data, point = market(), priced()
     beta = point.beta.copy()
-    beta[:, 2] = [-0.3, coefficient, -2.0]
-    money = surplus(mean_log_sums(data, point), beta, 2)
+    beta[1, 2] = coefficient
+    point = Parameters(beta, point.gamma)
+    money = mean_surplus(data, point, np.eye(N_ATTRIBUTES)[[2]])
     assert list(np.isnan(money.value)) == [False, True, False]
     total = class_mass(data, point)
     assert np.isfinite(segment_ratio(money, total, 0, common=False)[0])
     assert np.isnan(segment_ratio(money, total, None, common=False)[0])
+
+
+# -- histories and variables of the person -----------------------------------------------------
+
+
+def past() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Earlier choices of the seven people: rows, situations, chosen rows, counts, starts."""
+    rng = np.random.default_rng(9)
+    begin = np.arange(0, 43, 3)  # 14 situations of three rows, two for each person
+    row = begin[:-1] + rng.integers(0, 3, 14)
+    return rng.normal(size=(42, N_ATTRIBUTES)), begin, row, np.ones(14), np.arange(0, 15, 2)
+
+
+def slow_posterior(flat: np.ndarray, data: Market) -> np.ndarray:
+    """Class probabilities of the seven people given their earlier choices, by loops."""
+    exog, begin, row, _, _ = past()
+    point, out = at(flat), np.empty((7, N_CLASSES))
+    for i in range(7):
+        log_joint = np.array(log_membership(data.z[i], point.gamma))
+        for t in (2 * i, 2 * i + 1):
+            x = exog[begin[t] : begin[t + 1]]
+            log_joint += [log_prob(x, b)[row[t] - begin[t]] for b in point.beta]
+        out[i] = np.exp(log_joint - log_sum_exp(log_joint))
+    return out
+
+
+def remembered(data: Market, point: Parameters) -> Market:
+    """The market of people whose earlier choices are known."""
+    exog, begin, row, count, start = past()
+    log_p, _ = log_probabilities(exog, begin, point.beta)
+    scores = history_scores(exog, begin, log_p, row, count, start)
+    posterior = slow_posterior(point.flat(), data)
+    return replace(data, history=Standing.of_history(posterior, scores, data.z))
+
+
+def slow_remembered_shares(flat: np.ndarray, segment: int | None) -> np.ndarray:
+    """Shares weighted by the posterior, by loops over visits and classes."""
+    data, point = market(), at(flat)
+    posterior = slow_posterior(flat, data)
+    top, bottom = np.zeros(N_ALTERNATIVES), 0.0
+    for s, first in enumerate(data.situation_start[:-1]):
+        rows = slice(first, data.situation_start[s + 1])
+        for v in range(data.visits.start[s], data.visits.start[s + 1]):
+            for k, tastes in enumerate(point.beta):
+                if segment in (None, k):
+                    weight = data.visits.weight[v] * posterior[data.visits.person[v], k]
+                    top[data.alternative[rows]] += weight * np.exp(
+                        log_prob(data.exog[rows], tastes)
+                    )
+                    bottom += weight
+    return top / bottom
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_shares_of_people_with_a_history_equal_a_loop_and_their_slopes_its_differences(segment):
+    point = parameters()
+    data = remembered(market(), point)
+    value, gradient = shares_of_alternatives(data, point, ALL, [segment])
+    flat = point.flat()
+    np.testing.assert_allclose(value[0], slow_remembered_shares(flat, segment), rtol=1e-12)
+    expected = difference_gradient(lambda f: slow_remembered_shares(f, segment), flat).T
+    np.testing.assert_allclose(gradient[0], expected, rtol=1e-7, atol=1e-10)
+
+
+def moved(step: float) -> Market:
+    """The market when a variable of the person grows: through two attributes and a covariate."""
+    data, move = market(), slope()
+    exog = data.exog.copy()
+    exog[:, move.columns] += step * move.values
+    return replace(data, exog=exog, z=data.z + step * z_slope(data))
+
+
+def z_slope(data: Market) -> np.ndarray:
+    return np.column_stack([np.zeros(7), 1 + data.z[:, 1] ** 2])
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_responses_of_shares_to_a_general_move_are_differences_of_the_loop(segment):
+    data, point = market(), parameters()
+
+    def slow(flat):
+        return difference_gradient(
+            lambda h: slow_shares(moved(h[0]), at(flat), segment), np.zeros(1), step=3e-3
+        )[0]
+
+    value, gradient = shares_response(data, point, slope(), z_slope(data), ALL, [segment])
+    np.testing.assert_allclose(value[0], slow(point.flat()), rtol=1e-8, atol=1e-10)
+    expected = difference_gradient(slow, point.flat(), step=1e-2).T
+    np.testing.assert_allclose(gradient[0], expected, rtol=1e-6, atol=1e-8)
 
 
 def test_a_share_of_zero_has_no_elasticity_and_an_attribute_of_zero_has_elasticity_zero():
@@ -321,7 +419,7 @@ def test_sums_do_not_depend_on_the_blocks(monkeypatch):
             class_mass(data, point),
             alternative_mass(data, point, ALL),
             response_mass(data, point, slope(), ALL),
-            mean_log_sums(data, point),
+            mean_surplus(data, priced(), prices()),
         ]
 
     whole = sums()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import warnings
 
 import numpy as np
 import oracle
@@ -14,14 +15,14 @@ from scipy import stats
 from zoo import CASES, Case, case, random_parameters
 
 from mixlogit import MixedMultinomialLogit, datasets
-from mixlogit.errors import ArgumentError
-from mixlogit.tastes import TasteResults
+from mixlogit.errors import ArgumentError, MixlogitWarning
+from mixlogit.willingness import WillingnessResults
 
 LIMITS = ["[0.025", "0.975]"]
 LIMITS_10 = ["[0.05", "0.95]"]
 
 
-class AnyEstimates(TasteResults):
+class AnyEstimates(WillingnessResults):
     """Estimates that need not be a maximum, with any covariance."""
 
     def __init__(self, model, params: np.ndarray, covariance: np.ndarray) -> None:
@@ -360,7 +361,9 @@ def test_tastes_of_individuals_equal_a_loop(data):
         variance = sum(r[k] * (beta[k] - mean) ** 2 for k in range(3))
         np.testing.assert_allclose(shown["mean"].iloc[i], mean, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(shown["std"].iloc[i] ** 2, variance, rtol=1e-9, atol=1e-12)
-    wtp = estimates.individual_wtp(*first_two(estimates))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MixlogitWarning)  # some of these costs are liked
+        wtp = estimates.individual_wtp(*first_two(estimates))
     assert wtp.name == names[0]
     expected = oracle.posterior(data.problem, beta, gamma) @ (-beta[:, 0] / beta[:, 1])
     np.testing.assert_allclose(wtp, expected, rtol=1e-9, atol=1e-12)

@@ -19,6 +19,7 @@ from mixlogit.valuation import (
 
 K, L, Q, N = 3, 4, 2, 25
 SEEDS = range(3)
+E = np.eye(L)  # slopes that are coefficients
 
 
 def mixture(seed: int):
@@ -50,14 +51,14 @@ def derivatives_of_shares(gamma, z, weight):
 
 def test_willingness_to_pay_makes_up_for_a_unit_of_the_attribute():
     beta = mixture(0)[0]
-    paid = class_wtp(beta, 2, 1)
+    paid = class_wtp(beta, E[2], E[1])
     # a unit more, and that much more cost, leave utility where it was
     np.testing.assert_allclose(beta[:, 2] + paid * beta[:, 1], 0, rtol=0, atol=1e-13)
 
 
 def test_without_a_coefficient_of_cost_there_is_no_willingness_to_pay():
     np.testing.assert_array_equal(
-        class_wtp(np.array([[3.0, 0.0], [3.0, -2.0]]), 0, 1), [np.nan, 1.5]
+        class_wtp(np.array([[3.0, 0.0], [3.0, -2.0]]), *np.eye(2)), [np.nan, 1.5]
     )
 
 
@@ -72,16 +73,16 @@ def test_wtp_gradient_equals_differences(seed):
         return np.array([*by_class, sum(s * w for s, w in zip(shares, by_class, strict=True))])
 
     expected = difference_gradient(wtp, flatten(beta, gamma)).T
-    actual = wtp_gradient(beta, 2, 1, *derivatives_of_shares(gamma, z, weight))
+    actual = wtp_gradient(beta, E[2], E[1], *derivatives_of_shares(gamma, z, weight))
     np.testing.assert_allclose(actual, expected, rtol=1e-7, atol=1e-7)
 
 
 def test_a_class_without_cost_leaves_the_gradients_of_the_others():
     beta, gamma, z, weight = mixture(0)
     shares = derivatives_of_shares(gamma, z, weight)
-    whole = wtp_gradient(beta, 2, 1, *shares)
+    whole = wtp_gradient(beta, E[2], E[1], *shares)
     beta[1, 1] = 0.0
-    gradient = wtp_gradient(beta, 2, 1, *shares)
+    gradient = wtp_gradient(beta, E[2], E[1], *shares)
     np.testing.assert_array_equal(gradient[[0, 2]], whole[[0, 2]])
     assert np.isnan(gradient[[1, 3]]).any(axis=1).all()
 
@@ -93,7 +94,9 @@ def test_a_tied_cost_coefficient_counts_once():
     free = np.array([[0.04, 0.01, 0.005], [0.01, 0.09, -0.02], [0.005, -0.02, 0.01]])  # a1, a2, c
     spread = np.array([[1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 1], [0, 0, 0]])  # on a1 c a2 c gate
     beta = np.array([[a1, c], [a2, c]])
-    gradient = wtp_gradient(beta, 0, 1, np.array([1 - share, share]), np.zeros((2, 1)))
+    gradient = wtp_gradient(
+        beta, np.eye(2)[0], np.eye(2)[1], np.array([1 - share, share]), np.zeros((2, 1))
+    )
     mean = (1 - share) * a1 + share * a2
     slopes = np.array(
         [
