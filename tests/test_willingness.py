@@ -11,7 +11,13 @@ import pytest
 from oracle import difference_gradient, log_sum_exp
 
 from mixlogit import MixedMultinomialLogit, simulate_choices
-from mixlogit.errors import ArgumentError, ColumnError, DataError, MixlogitWarning
+from mixlogit.errors import (
+    ArgumentError,
+    ColumnError,
+    DataError,
+    IdentificationError,
+    MixlogitWarning,
+)
 from mixlogit.valuation import draw_parameters
 from mixlogit.willingness import WillingnessResults
 
@@ -518,3 +524,21 @@ def test_models_from_arrays_take_no_table():
         result.wtp("comfort", "cost", by="band", data=survey())
     bands = survey().drop_duplicates("person").set_index("person")["band"]
     np.testing.assert_allclose(result.wtp("comfort", "cost", by=bands)["wtp"], 0.5, rtol=1e-12)
+
+
+def test_a_variable_that_is_also_the_offset_has_no_slope():
+    model = MixedMultinomialLogit.from_formula(
+        "choice ~ cost + cost:income + comfort", survey(), 1, **PANEL, offset="cost"
+    )
+    result = Estimates(model, np.array([-1.0, 0.1, 0.5]), 1e-4 * np.eye(3))
+    with pytest.raises(ArgumentError, match="The column 'cost' is also the offset, whose slope is"):
+        result.wtp("comfort", "cost")
+
+
+def test_an_uncentred_cubic_spline_is_refused_with_the_remedy():
+    with pytest.raises(IdentificationError, match=r"add up to 1 in every row. Write constraints='c"):
+        MixedMultinomialLogit.from_formula("choice ~ cr(cost, df=4)", survey(), 1, **PANEL)
+    remedy = "choice ~ cr(cost, df=4, constraints='center')"
+    assert (
+        MixedMultinomialLogit.from_formula(remedy, survey(), 1, **PANEL).choices.n_attributes == 3
+    )
