@@ -13,6 +13,7 @@ import patsy
 from mixlogit.arguments import as_floats
 from mixlogit.attributes import stored_type
 from mixlogit.choices import ChoiceData
+from mixlogit.class_sets import ClassSets
 from mixlogit.columns import Columns, is_plain, native
 from mixlogit.errors import ArgumentError, plural
 from mixlogit.formula import ChoiceFormula
@@ -109,7 +110,9 @@ class ArrayTable:
             mapped=_map_of(exog),
         )
 
-    def learn(self, choices: str, dtype: Any = np.float64) -> tuple[ChoiceFormula, ChoiceData]:
+    def learn(
+        self, choices: str, dtype: Any = np.float64, class_sets: ClassSets | None = None
+    ) -> tuple[ChoiceFormula, ChoiceData]:
         """Read the choice data; ``choices`` as in `mixlogit.chosen.ChoiceColumn`."""
         mapped = self.mapped
         if mapped is not None and not np.can_cast(mapped.dtype, stored_type(dtype)):
@@ -122,6 +125,7 @@ class ArrayTable:
             choices=choices,
             missing="raise",
             env=patsy.EvalEnvironment([]),
+            class_sets=class_sets,
             dtype=dtype,
             mapped=mapped,
         )

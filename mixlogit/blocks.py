@@ -240,6 +240,36 @@ class Block(ABC):
             yield Occasions(individuals, start, self.entry_count[which], score)
 
 
+@dataclass(frozen=True, eq=False)
+class _Offset:
+    """What is added to the utilities of a block of small choice sets.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (C, rows)
+        Of later alternatives, against the first; minus infinity where a class does not have one.
+    first : ndarray, shape (C, situations), or None
+        Of first alternatives: zero, or minus infinity; None if all classes have all of them.
+    chosen : ndarray, shape (C, individuals), or None
+        Of all that individuals chose, added up; None if a class does not have some row.
+    """
+
+    rows: np.ndarray
+    first: np.ndarray | None
+    chosen: np.ndarray | None
+
+    @property
+    def bars(self) -> bool:
+        """Whether there are rows that a class does not have."""
+        return self.chosen is None
+
+    def first_under(self, n_columns: int) -> np.ndarray | None:
+        """What is added for first alternatives under so many columns, (M, situations)."""
+        if self.first is None:
+            return None
+        return np.tile(self.first, (n_columns // len(self.first), 1))
+
+
 class _SmallSets(Block):
     """A block of small choice sets: their rows fit the cache."""
 
@@ -287,27 +317,29 @@ class _SmallSets(Block):
         return self._kept if self._is_kept else self._layout.lay_out(self.read())
 
     @cached_property
-    def _kept_offset(self) -> np.ndarray:
+    def _kept_offset(self) -> _Offset:
         """Offset in the layout, held in memory."""
-        assert self._offset is not None
-        return self._layout.lay_out(self._offset.T)
+        return self._read_offset()
 
-    @cached_property
-    def _kept_chosen_offset(self) -> np.ndarray:
-        """Offset of all that individuals chose, held in memory."""
-        return self._by_individual(self._of_chosen(self._kept_offset))
-
-    def _laid_out_offset(self) -> np.ndarray | None:
-        """Offset in the layout, (1, rows)."""
+    def _laid_out_offset(self) -> _Offset | None:
+        """Offset in the layout."""
         if self._offset is None or self._is_kept:
             return None if self._offset is None else self._kept_offset
-        return self._layout.lay_out(self._offset.T)
+        return self._read_offset()
 
-    def _chosen_offset(self, offset: np.ndarray | None) -> np.ndarray | None:
-        """Offset of all that each individual chose, added up, (1, individuals)."""
-        if offset is None or self._is_kept:
-            return None if offset is None else self._kept_chosen_offset
-        return self._by_individual(self._of_chosen(offset))
+    def _read_offset(self) -> _Offset:
+        assert self._offset is not None
+        layout, own = self._layout, np.array(self._offset, dtype=float)
+        at_first = own[:, self._start[self._order]]
+        first = None
+        if not np.isfinite(at_first).all():
+            first = np.where(np.isfinite(at_first), 0.0, -np.inf)
+            own[:, self._start[self._order]] = np.where(np.isfinite(at_first), at_first, 0.0)
+        rows = layout.lay_out(own.T)
+        chosen = None
+        if first is None and np.isfinite(rows).all():
+            chosen = self._by_individual(self._of_chosen(rows))
+        return _Offset(rows, first, chosen)
 
     def _chosen(self, which: slice) -> np.ndarray:
         return self._kept_chosen[:, which] if self._is_kept else self._read_chosen(which)
@@ -335,26 +367,39 @@ class _SmallSets(Block):
         layout, offset = self._layout, self._laid_out_offset()
         # utilities beyond the largest float give nan, which callers see
         with np.errstate(over="ignore", invalid="ignore"):
-            odds = shifted(beta @ exog, offset)
+            odds = beta @ exog
+            if offset is not None:
+                shifted(odds, offset.rows)
             farthest = max(odds.max(initial=0.0), -odds.min(initial=0.0))
-            if self.has_own_rows and farthest < _TAME:
+            if self.has_own_rows and farthest < _TAME and (offset is None or not offset.bars):
                 chosen = self._chosen_by_individual()
                 total = layout.reduce(np.add, np.exp(odds, out=odds), 1.0)
                 log_total = np.log(total).take(self.entry_situation, axis=1)
-                of_chosen = shifted(beta @ chosen, self._chosen_offset(offset))
+                of_chosen = beta @ chosen
+                if offset is not None:
+                    shifted(of_chosen, offset.chosen)
                 return odds, total, of_chosen - self._by_individual(log_total), chosen
-            peak = layout.reduce(np.maximum, odds, 0.0)
-            log_p = self._of_chosen(odds)
+            first = None if offset is None else offset.first_under(len(beta))
+            peak = layout.reduce(np.maximum, odds, 0.0 if first is None else -np.inf)
+            if first is not None:
+                np.maximum(peak, first, out=peak)
+            log_p = self._of_chosen(odds, first)
             layout.combine(np.subtract, odds, peak)
-            total = layout.reduce(np.add, np.exp(odds, out=odds), 0.0) + np.exp(-peak)
+            of_first = np.exp(-peak if first is None else first - peak)
+            total = layout.reduce(np.add, np.exp(odds, out=odds), 0.0) + of_first
             log_p -= peak[:, self.entry_situation]
             log_p -= np.log(total)[:, self.entry_situation]
             return odds, total, self._by_individual(log_p), None
 
-    def _of_chosen(self, v: np.ndarray) -> np.ndarray:
-        """Values (M, rows) of the rows of all entries, zero for first alternatives: (M, e)."""
-        out = np.zeros((len(v), len(self._entry_place)))
+    def _of_chosen(self, v: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
+        """Values (M, rows) of the rows of all entries, (M, e).
+
+        Those of first alternatives (M, situations) are zero unless they are given.
+        """
         is_later = self._entry_place >= 0
+        out = np.zeros((len(v), len(is_later)))
+        if first is not None:
+            out[:] = first[:, self.entry_situation]
         out[:, is_later] = v[:, self._entry_place[is_later]]
         return out
 

@@ -171,7 +171,7 @@ def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.nd
         z[individuals] = score[0].T @ whiten / np.sqrt(n_choices[individuals, None])
         return ()
 
-    likelihood.table.sweep(
+    likelihood.table.plain.sweep(
         pooled[None],
         lambda log_f, individuals: (likelihood.weight[None, individuals], ()),
         curvature=False,
@@ -210,14 +210,15 @@ def _logits_of_parts(
     amount = likelihood.data.choices_per_individual * likelihood.weight
     share = np.array([np.bincount(part, amount, n_classes) for part in parts]).reshape(-1, 1)
     share = np.maximum(share / share[:n_classes].sum(), np.finfo(float).tiny)
-    sweep = likelihood.table.sweep(pooled[None], weigh_all, collect=collect)
+    table = likelihood.table.plain
+    sweep = table.sweep(pooled[None], weigh_all, collect=collect)
     shared = solve_scaled(sweep.curvature[0], np.eye(len(pooled)), ridge=1e-6)
     (gradient,) = sweep.sums
     beta = np.tile(pooled, (n * n_classes, 1))
     beta = _stepped(likelihood, beta, gradient @ shared / share)
     is_wide = len(pooled) >= _WIDE
     for _ in range(n_steps):
-        sweep = likelihood.table.sweep(beta, weigh, curvature=not is_wide)
+        sweep = table.sweep(beta, weigh, curvature=not is_wide)
         if is_wide:
             step = sweep.gradient @ shared / share
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -354,11 +354,11 @@ def _blocks(
                 if not _least_remains(information_of(own), whiten) * size[k] >= enough
             ]
             if suspects:
-                equal = _equal_information(likelihood, at.posterior[suspects])
+                equal = _equal_information(likelihood, at.posterior, suspects)
                 for k, reference in zip(suspects, equal, strict=True):
                     yield of_class[k], reference, float(size[k])
         else:  # tied coefficients have their information from several classes
-            equal = _equal_information(likelihood, at.posterior)
+            equal = _equal_information(likelihood, at.posterior, range(n_classes))
             basis = face.basis[:n_tastes, is_taste]
             whole = basis.T @ scipy.linalg.block_diag(*equal) @ basis
             yield place[is_taste], whole, float(weight.sum()) * choices
@@ -378,14 +378,19 @@ def _least_remains(information: np.ndarray, whiten: np.ndarray) -> float:
     return float(remains[0]) if len(remains) else float("nan")
 
 
-def _equal_information(likelihood: MixtureLikelihood, posterior: np.ndarray) -> np.ndarray:
-    """Complete information on tastes if choice probabilities were equal, (K, L, L)."""
+def _equal_information(
+    likelihood: MixtureLikelihood, posterior: np.ndarray, classes: Sequence[int]
+) -> np.ndarray:
+    """Complete information on tastes of some classes at equal probabilities, (n, L, L)."""
+    # where classes have rows of their own, columns are those of all of them
+    columns = range(len(posterior)) if likelihood.data.has_class_sets else classes
+    own = posterior[list(columns)]
 
     def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
-        return posterior[:, individuals] * likelihood.weight[individuals], ()
+        return own[:, individuals] * likelihood.weight[individuals], ()
 
-    zero = np.zeros((len(posterior), likelihood.data.n_attributes))
-    return likelihood.table.sweep(zero, weigh).curvature
+    zero = np.zeros((len(own), likelihood.data.n_attributes))
+    return likelihood.table.sweep(zero, weigh).curvature[np.isin(columns, classes)]
 
 
 def _lost_part(

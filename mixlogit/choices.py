@@ -13,6 +13,7 @@ import numpy as np
 
 from mixlogit.arrangement import Arrangement
 from mixlogit.attributes import RowTable, picked
+from mixlogit.class_sets import refuse_impossible_choices
 from mixlogit.entries import Entries
 from mixlogit.errors import listed, plural, verb
 from mixlogit.identification import (
@@ -77,8 +78,9 @@ class ChoiceData:
     notes : tuple of str
         What a reader of the results should know about the data; those that are found here, of
         coarse attributes and lonely alternatives, are added unless they are there already.
-    offset : ndarray, shape (1, R), or None
-        What is added to the utility of each sorted row, in utils.
+    offset : ndarray, shape (1, R) or (K, R), or None
+        What is added to the utility of each sorted row, in utils; by class where classes have
+        rows of their own, and minus infinity in rows that a class does not have.
 
     Attributes
     ----------
@@ -88,7 +90,8 @@ class ChoiceData:
     Raises
     ------
     DataError
-        A value of ``exog`` or ``membership`` is not finite.
+        A value of ``exog`` or ``membership`` is not finite, or an individual chose what no class
+        has.
     IdentificationError
         An attribute is constant within every situation, or columns are collinear.
     """
@@ -107,6 +110,7 @@ class ChoiceData:
     def __post_init__(self) -> None:
         refuse_not_finite(self.exog, self.exog_names, self.arrangement)
         check_membership(self.membership, self.membership_names, self.entries.ids)
+        refuse_impossible_choices(self.offset, self.arrangement, self.entries)
         covariance, coarse = identified_covariance(
             self.exog, self.exog_names, self.arrangement.situation_start
         )
@@ -150,6 +154,11 @@ class ChoiceData:
             is_weighted=self.is_weighted,
             exog_scale=self.exog_scale,
         )
+
+    @property
+    def has_class_sets(self) -> bool:
+        """Whether classes have rows of their own, so that each column is of a certain class."""
+        return self.offset is not None and len(self.offset) > 1
 
     @property
     def n_rows(self) -> int:

@@ -59,8 +59,8 @@ def log_probabilities(
         Sorted rows.
     situation_start : ndarray of int, shape (S + 1,)
     beta : ndarray, shape (K, L)
-    offset : ndarray, shape (1, R), optional
-        What is added to the utility of each row.
+    offset : ndarray, shape (1, R) or (K, R), optional
+        What is added to the utility of each row; minus infinity where a class does not have it.
 
     Returns
     -------
@@ -256,8 +256,8 @@ class Market:
         Names of the columns of ``z``.
     alternative : ndarray of int, shape (R,), or None
         Alternative of each row, for what is reported by alternative.
-    offset : ndarray, shape (1, R), or None
-        What is added to the utility of each row.
+    offset : ndarray, shape (1, R) or (K, R), or None
+        What is added to the utility of each row, as in `log_probabilities`.
     history : Standing or None
         Class probabilities of the individuals that ``visits`` points at, given choices they made
         before; None where only covariates are known of them.

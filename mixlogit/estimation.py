@@ -268,10 +268,10 @@ def _finished(
 
 
 def _largest_first(likelihood: MixtureLikelihood, parameters: Parameters) -> Parameters:
-    """Put the classes in order of their share, unless constraints name them."""
+    """Put the classes in order of their share, unless they are told apart otherwise."""
     mean_share = likelihood.prior(parameters).T @ likelihood.weight
     order = np.argsort(-mean_share, kind="stable")
-    is_kept = likelihood.constraints.names_classes or (np.diff(order) > 0).all()
+    is_kept = likelihood.names_classes or (np.diff(order) > 0).all()
     return parameters if is_kept else parameters.reordered(order)
 
 

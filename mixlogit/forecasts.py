@@ -180,6 +180,7 @@ class ForecastResults:
                 by_class[order[rows]] = exog @ beta.T
                 if sets.offset is not None:
                     by_class[order[rows]] += sets.offset[:, rows].T
+            by_class[np.isneginf(by_class)] = np.nan  # of rows that a class does not have
             return pd.DataFrame(by_class, index=sets.index, columns=self._class_names)
         start = sets.arrangement.situation_start
         prob = row_probabilities(sets.exog, start, beta, sets.offset)

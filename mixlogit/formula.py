@@ -26,6 +26,7 @@ from mixlogit.chosen import (
     refuse_unavailable_choices,
 )
 from mixlogit.chunks import Chunks, RowFile, explained, joined_arrangement, joined_entries
+from mixlogit.class_sets import ClassSets, refuse_impossible_choices
 from mixlogit.columns import (
     Columns,
     other_separator,
@@ -79,8 +80,8 @@ class ChoiceSets:
         The user's row labels.
     weights : dict of Series
         The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
-    offset : ndarray, shape (1, R), or None
-        What is added to the utility of each sorted row.
+    offset : ndarray, shape (1, R) or (K, R), or None
+        What is added to the utility of each sorted row, as for `ChoiceData`.
     """
 
     exog: RowTable
@@ -120,6 +121,8 @@ class ChoiceFormula:
     person : Design or None
         Variables of the person in a right-hand side of several parts, which must not vary within
         situations.
+    class_sets : ClassSets or None
+        Which rows some classes have; None if all have all.
     """
 
     formula: str
@@ -129,6 +132,7 @@ class ChoiceFormula:
     columns: Columns
     rule: str | None = None
     person: Design | None = None
+    class_sets: ClassSets | None = None
 
     @classmethod
     def learn(
@@ -141,6 +145,7 @@ class ChoiceFormula:
         choices: str,
         missing: str,
         env: patsy.EvalEnvironment,
+        class_sets: ClassSets | None = None,
         dtype: Any = np.float64,
         mapped: np.ndarray | None = None,
         reference: Hashable | None = None,
@@ -160,6 +165,8 @@ class ChoiceFormula:
             "drop" leaves out whole situations with a missing value, and says how many.
         env : EvalEnvironment
             Where functions in the formulas are looked up.
+        class_sets : ClassSets, optional
+            Which rows some classes have.
         dtype : {"float64", "float32"}
             What the attributes are stored as.
         mapped : ndarray, shape (R, L), optional
@@ -186,12 +193,16 @@ class ChoiceFormula:
         alternatives = Alternatives(columns.alternative, reference)
         parts = Parts.of(right, alternatives)
         used = (*parts.columns_read(frame, env, alternatives), *covariates)
+        if class_sets is not None:
+            used += class_sets.columns(frame)
         complete = used if missing == "drop" else None
         kept = _kept_rows(frame, columns, chosen, choice_column, complete)
         if kept.n_dropped:
             warn(kept.notes[-1], DataWarning)
         rows = None if kept.rows.all() else np.flatnonzero(kept.rows)
         arrangement = arrange(len(frame), keep=kept.rows, **columns.ids(frame))
+        if class_sets is not None:
+            class_sets.require(arrangement)
         learned = _learn_utility(
             formula,
             right,
@@ -237,9 +248,11 @@ class ChoiceFormula:
                 *count_notes(choice, n_choices, arrangement.n_situations, "choice situation"),
                 *weight_notes,
             ),
-            offset=_offset_of(frame, columns, arrangement, stored),
+            offset=_offset_of(frame, columns, arrangement, stored, class_sets),
         )
-        return cls(formula, choice, utility, gate, columns, choices, learned.person), data
+        return cls(
+            formula, choice, utility, gate, columns, choices, learned.person, class_sets
+        ), data
 
     @classmethod
     def learn_chunks(
@@ -252,6 +265,7 @@ class ChoiceFormula:
         choices: str,
         missing: str,
         env: patsy.EvalEnvironment,
+        class_sets: ClassSets | None,
         dtype: Any,
         folder: Any,
         reference: Hashable | None = None,
@@ -264,7 +278,7 @@ class ChoiceFormula:
             As in `learn`.
         chunks
             As in ``mixlogit.chunks.Chunks.of``.
-        columns, membership, choices, missing, env, dtype
+        columns, membership, choices, missing, env, class_sets, dtype
             As in `learn`.
         folder : path or None
             As in ``mixlogit.chunks.RowFile``.
@@ -295,6 +309,8 @@ class ChoiceFormula:
             covariates = columns_read(gate_formula, head, env=env, role=_MEMBERSHIP)
         alternatives = Alternatives(columns.alternative, reference)
         used = (*Parts.of(right, alternatives).columns_read(head, env, alternatives), *covariates)
+        if class_sets is not None:
+            used += class_sets.columns(head)
         of_one_kind = {name for name in (*used, *vars(columns).values()) if name is not None}
 
         def pieces() -> Iterator[_Piece]:
@@ -346,7 +362,7 @@ class ChoiceFormula:
                     n_choices += float(counts.sum())
                     entries = tally(arrangement, counts)
                     entries, weight = weighted(frame, columns, arrangement, entries)
-                    offset = _offset_of(frame, columns, arrangement, stored)
+                    offset = _offset_of(frame, columns, arrangement, stored, class_sets)
                     if gate_formula is not None:
                         people = People.of(arrangement, entries)
                         people_frames.append(people.frame(frame, covariates))
@@ -358,6 +374,8 @@ class ChoiceFormula:
             arrangement = joined_arrangement([part[:2] for part in parts], key, columns.alternative)
             entries = joined_entries([part[1:] for part in parts], arrangement)
             del parts
+            if class_sets is not None:
+                class_sets.require(arrangement)
             gate, z = None, np.ones((len(entries.ids), 1))
             if gate_formula is not None:
                 gate, z = _learn_membership(gate_formula, pd.concat(people_frames), env)
@@ -383,7 +401,7 @@ class ChoiceFormula:
                 ),
                 offset=np.concatenate(offsets, axis=1) if offsets else None,
             )
-        spec = cls(formula, choice, utility, gate, columns, choices, learned.person)
+        spec = cls(formula, choice, utility, gate, columns, choices, learned.person, class_sets)
         return spec, data, survey.n_rows
 
     @classmethod
@@ -401,6 +419,7 @@ class ChoiceFormula:
         membership: str,
         env: patsy.EvalEnvironment,
         offset: Hashable | None = None,
+        class_sets: ClassSets | None = None,
         dtype: Any = np.float64,
         reference: Hashable | None = None,
     ) -> tuple[ChoiceFormula, ChoiceData]:
@@ -423,6 +442,8 @@ class ChoiceFormula:
         env : EvalEnvironment
         offset : column name
             Column of ``table``.
+        class_sets : ClassSets, optional
+            Which rows of ``table`` some classes have.
         dtype : {"float64", "float32"}
             What the attributes are stored as.
         reference : hashable, optional
@@ -456,6 +477,8 @@ class ChoiceFormula:
         arrangement = arrange(
             len(table), alternative=table[alternative], names=("", individual, alternative)
         )
+        if class_sets is not None:
+            class_sets.require(arrangement)
         alternatives = Alternatives(alternative, reference)
         try:
             learned = _learn_utility(
@@ -512,9 +535,18 @@ class ChoiceFormula:
                 *count_notes(name, n_choices, len(entries.ids), "individual"),
                 *notes,
             ),
-            offset=_offset_of(table, columns, arrangement, stored),
+            offset=_offset_of(table, columns, arrangement, stored, class_sets),
         )
-        return cls(formula, name, utility, gate, columns, person=learned.person), data
+        spec = cls(
+            formula,
+            name,
+            utility,
+            gate,
+            columns,
+            person=learned.person,
+            class_sets=class_sets,
+        )
+        return spec, data
 
     def replay(self, frame: pd.DataFrame) -> ChoiceSets:
         """Read the choice sets of a new table, which need not have choices.
@@ -557,7 +589,7 @@ class ChoiceFormula:
             )
         names = {"weights": columns.weights, "freq_weights": columns.freq_weights}
         weights = {role: frame[name] for role, name in names.items() if name is not None}
-        offset = _offset_of(frame, columns, arrangement, exog.dtype)
+        offset = _offset_of(frame, columns, arrangement, exog.dtype, self.class_sets)
         return ChoiceSets(exog, arrangement, z, frame.index, weights, offset)
 
     def people(self, frame: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
@@ -665,6 +697,7 @@ class ChoiceFormula:
             refuse_unavailable_choices(chosen, available, choice_column, name)
         counts = read_counts(chosen, sets.arrangement, choice_column)
         entries = tally(sets.arrangement, counts)
+        refuse_impossible_choices(sets.offset, sets.arrangement, entries)
         is_counted = "freq_weights" in sets.weights
         counted = Columns(freq_weights=self.columns.freq_weights if is_counted else None)
         return sets, weighted(frame, counted, sets.arrangement, entries)[0]
@@ -688,12 +721,17 @@ def _refuse_out_of_range(
 
 
 def _offset_of(
-    frame: pd.DataFrame, columns: Columns, arrangement: Arrangement, dtype: Any
+    frame: pd.DataFrame,
+    columns: Columns,
+    arrangement: Arrangement,
+    dtype: Any,
+    class_sets: ClassSets | None,
 ) -> np.ndarray | None:
-    """Offset of the sorted rows of a table, (1, R), if there is one."""
-    if columns.offset is None:
-        return None
-    return read_offset(frame[columns.offset], columns.offset, arrangement, dtype)
+    """Offset of the sorted rows of a table, (1, R) or (K, R), if there is one."""
+    offset = None
+    if columns.offset is not None:
+        offset = read_offset(frame[columns.offset], columns.offset, arrangement, dtype)
+    return offset if class_sets is None else class_sets.of_rows(frame, arrangement, offset, dtype)
 
 
 def split_formula(formula: str) -> tuple[str, str]:

@@ -213,17 +213,22 @@ class MixtureLikelihood:
     def with_classes(self, n_classes: int) -> MixtureLikelihood:
         """Give the likelihood of another number of classes on the same data.
 
-        Restrictions on a class by its number do not go with it.
+        Restrictions on a class by its number do not go with it, nor do rows that it has not.
         """
         if n_classes == self.n_classes:
             return self
         exchangeable = self.restrictions.exchangeable()
-        return MixtureLikelihood(self.table, n_classes, self.penalty, exchangeable)
+        return MixtureLikelihood(self.table.plain, n_classes, self.penalty, exchangeable)
 
     def sample(self, n: int, rng: np.random.Generator) -> MixtureLikelihood:
         """Give the likelihood of n individuals drawn at random, as for `ChoiceData.sample`."""
         table = ChoiceTable(self.data.sample(n, rng))
         return MixtureLikelihood(table, self.n_classes, self.penalty, self.restrictions)
+
+    @property
+    def names_classes(self) -> bool:
+        """Whether the classes are told apart, by constraints or by the rows that they have."""
+        return self.constraints.names_classes or self.data.has_class_sets
 
     @property
     def n_params(self) -> int:

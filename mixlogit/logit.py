@@ -8,7 +8,7 @@ gradients and curvatures. Nothing of the size of the table times classes is form
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from mixlogit.blocks import (
     WeighSlopes,
 )
 from mixlogit.choices import ChoiceData
+from mixlogit.offsets import shared_offset
 
 __all__ = ["ChoiceTable", "Sweep"]
 
@@ -53,6 +54,9 @@ class Sweep:
 class ChoiceTable:
     """The attribute table of choice data, and passes over it.
 
+    Where classes have rows of their own, columns of coefficients are those of all K classes, once
+    or several times over.
+
     Parameters
     ----------
     data : ChoiceData
@@ -61,6 +65,16 @@ class ChoiceTable:
     def __init__(self, data: ChoiceData) -> None:
         self.data = data
         self._blocks = Blocks(data)
+        self._plain: ChoiceTable | None = None
+
+    @property
+    def plain(self) -> ChoiceTable:
+        """The same table for any number of columns, where classes have rows of their own."""
+        if not self.data.has_class_sets:
+            return self
+        if self._plain is None:
+            self._plain = ChoiceTable(replace(self.data, offset=shared_offset(self.data.offset)))
+        return self._plain
 
     @property
     def columns_at_once(self) -> int:

@@ -17,6 +17,7 @@ from mixlogit.arrays import ArrayTable
 from mixlogit.attributes import blocks_of_rows
 from mixlogit.choices import ChoiceData
 from mixlogit.chunks import Chunks
+from mixlogit.class_sets import ClassSets, refuse_unidentified
 from mixlogit.columns import Columns, as_frame
 from mixlogit.constraints import Restrictions
 from mixlogit.covariance import check_covariance
@@ -127,6 +128,11 @@ class MixedMultinomialLogit(LikelihoodModel):
         ``common="time"``, name no class, and hold for any number of classes.
     signs : dict of str to {"+", "-"}, optional
         Attributes, or single parameters, whose coefficients are at least 0 or at most 0.
+    available_in : dict of str to list or str, optional
+        Classes that do not have all alternatives: ``{"class1": ["car", "train"]}`` lists those
+        that a class has; an expression of columns, such as ``{"class2": "(alt != 'car') | (owner
+        == 1)"}``, is true in the rows that it has. Its probabilities are over these alone, and who
+        chose another row is not of this class. Classes then keep the numbers given here.
     dtype : {"float64", "float32"}
         What the model's copy of the attributes is stored as. "float32" halves it, and rounds each
         value to about seven digits; all sums are in float64 either way. A note in the result says
@@ -177,6 +183,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        available_in: Any = None,
         dtype: Any = "float64",
     ) -> None:
         arrays = ArrayTable.of(
@@ -190,7 +197,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             offset=offset,
             membership=membership,
         )
-        learned, data = arrays.learn(choices, dtype)
+        learned, data = arrays.learn(choices, dtype, ClassSets.of(available_in, n_classes))
         self._is_from_arrays = True
         restrictions = Restrictions.of(common, constraints, signs)
         self._set_up(data, learned, n_classes, arrays.frame.index, restrictions)
@@ -215,6 +222,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        available_in: Any = None,
         dtype: Any = "float64",
         reference: Any = None,
     ) -> MixedMultinomialLogit:
@@ -254,7 +262,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             As for the class.
         missing : {"raise", "drop"}
             "drop" leaves out whole situations with a missing value, and says how many.
-        common, constraints, signs, dtype
+        common, constraints, signs, available_in, dtype
             As for the class.
         reference : hashable, optional
             The reference alternative of a formula in several parts; by default the first one, in
@@ -294,6 +302,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             choices=choices,
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
+            class_sets=ClassSets.of(available_in, n_classes),
             dtype=dtype,
             reference=reference,
         )
@@ -324,6 +333,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        available_in: Any = None,
         dtype: Any = "float64",
         folder: Any = None,
         reference: Any = None,
@@ -347,7 +357,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             As for `from_formula`.
         missing
             As for `from_formula`.
-        common, constraints, signs, dtype
+        common, constraints, signs, available_in, dtype
             As for the class.
         folder : path, optional
             Where the attributes are written, to the file ``attributes.npy``. By default a new
@@ -391,6 +401,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             choices=choices,
             missing=missing,
             env=patsy.EvalEnvironment.capture(1),
+            class_sets=ClassSets.of(available_in, n_classes),
             dtype=dtype,
             folder=folder,
             reference=reference,
@@ -420,6 +431,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         common: Any = (),
         constraints: Any = (),
         signs: Any = None,
+        available_in: Any = None,
         dtype: Any = "float64",
         reference: Any = None,
     ) -> MixedMultinomialLogit:
@@ -451,7 +463,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             constant within individuals; or a Series with the ids of individuals in its index.
         offset : str, optional
             Column of ``table`` of what is added to the utility of each alternative.
-        common, constraints, signs, dtype
+        common, constraints, signs, available_in, dtype
             As for the class.
         reference : hashable, optional
             As for `from_formula`, where ``| 1`` gives alternatives constants; variables of the
@@ -490,6 +502,7 @@ class MixedMultinomialLogit(LikelihoodModel):
             membership=membership,
             env=patsy.EvalEnvironment.capture(1),
             offset=offset,
+            class_sets=ClassSets.of(available_in, n_classes),
             dtype=dtype,
             reference=reference,
         )
@@ -559,6 +572,18 @@ class MixedMultinomialLogit(LikelihoodModel):
         arrays = (data.counts(), data.exog) if is_there else (None, None)
         super().__init__(*arrays, hasconst=False)
         self.constraints = self.restrictions.on(self.param_names, data.exog_names, self.n_classes)
+        if is_there and spec.class_sets is not None:
+            self._refuse_unidentified()
+
+    def _refuse_unidentified(self) -> None:
+        """Raise where the rows that a class has tell nothing of a coefficient."""
+        data, constraints = self.choices, self.constraints
+        n_tastes = self.n_classes * data.n_attributes
+        basis = np.eye(len(self.param_names)) if constraints.basis is None else constraints.basis
+        names = np.array(self.param_names, dtype=object)[constraints.free]
+        start = data.arrangement.situation_start
+        assert data.offset is not None
+        refuse_unidentified(data.exog, start, data.offset, basis[:n_tastes], names)
 
     def _handle_data(
         self, endog: Any, exog: Any, missing: str, hasconst: bool, **kwargs: Any
@@ -582,7 +607,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         Raises
         ------
         ArgumentError
-            Constraints or signs hold for a class by its number.
+            Constraints, signs or ``available_in`` hold for a class by its number.
         """
         named = self.restrictions.of_classes
         if named and n_classes != self.n_classes:
@@ -590,6 +615,12 @@ class MixedMultinomialLogit(LikelihoodModel):
                 f"The constraint on {named[0]!r} is for a class by its number, so it does not "
                 f"carry over from {self.n_classes} classes to {n_classes}. Build the model anew, "
                 "with the constraints it should have."
+            )
+        if self.spec.class_sets is not None and n_classes != self.n_classes:
+            raise ArgumentError(
+                "available_in gives alternatives to classes by their number, so it does not carry "
+                f"over from {self.n_classes} classes to {n_classes}. Build the model anew, with "
+                "the available_in that it should have."
             )
         return self._replaced(self.choices, n_classes)
 
@@ -1036,7 +1067,7 @@ class MixedMultinomialLogit(LikelihoodModel):
                 f"base has shape {around.shape}, but the model has {self.choices.n_attributes} "
                 f"attributes: {', '.join(self.choices.exog_names[:4])}, ..."
             )
-        return latent_moments(likelihood.table, likelihood.weight, around)
+        return latent_moments(likelihood.table.plain, likelihood.weight, around)
 
     # -- prediction ------------------------------------------------------------------------------
 

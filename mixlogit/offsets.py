@@ -1,6 +1,7 @@
 """What is added to utilities besides attributes times coefficients, in the order of sorted rows.
 
-An offset has one row (1, R) where it is the same in all classes.
+An offset has one row (1, R) where it is the same in all classes, and otherwise one for each (K, R).
+It is minus infinity where a class does not have a row.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mixlogit.columns import as_numbers
 from mixlogit.errors import DataError, plural, verb
 from mixlogit.identification import LARGEST, is_in_range
 
-__all__ = ["read_offset", "same_offset", "shifted"]
+__all__ = ["read_offset", "same_offset", "shared_offset", "shifted"]
 
 
 def read_offset(
@@ -76,6 +77,23 @@ def shifted(utility: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
         by_class = utility.reshape(-1, *offset.shape)
         by_class += offset
     return utility
+
+
+def shared_offset(offset: np.ndarray | None) -> np.ndarray | None:
+    """Offset of a class that has every row that some class has.
+
+    Parameters
+    ----------
+    offset : ndarray, shape (C, R), or None
+
+    Returns
+    -------
+    ndarray, shape (1, R), or None
+    """
+    if offset is None or len(offset) == 1:
+        return offset
+    shared = offset.max(axis=0, keepdims=True)
+    return shared if shared.any() else None
 
 
 def same_offset(a: np.ndarray | None, b: np.ndarray | None) -> bool:

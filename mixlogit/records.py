@@ -181,9 +181,10 @@ def choices_of(file: Archive, record: Record, labels: pd.Index | None) -> Choice
 
 def _offset_of(file: Archive, n_rows: int) -> np.ndarray:
     """What is added to utilities."""
-    offset = file.array("offset", "f", (1, n_rows))
-    if offset.dtype not in (np.float64, np.float32) or not is_in_range(offset).all():
-        raise StorageError("its offset is not of finite numbers")
+    offset = file.array("offset", "f", (None, n_rows))
+    known = is_in_range(offset) | (offset == -np.inf)
+    if offset.dtype not in (np.float64, np.float32) or not len(offset) or not known.all():
+        raise StorageError("its offset is not of numbers that can be added to utilities")
     return offset
 
 

@@ -548,7 +548,8 @@ class MixedMultinomialLogitResults(
     def _constraint_notes(self) -> list[str]:
         """What was imposed on the parameters, and what that means for their errors."""
         restrictions = self.model.restrictions
-        notes = []
+        class_sets = self.model.spec.class_sets
+        notes = [] if class_sets is None else [*class_sets.notes]
         if restrictions.linear:
             notes.append(f"Constraints: {'; '.join(restrictions.linear)}.")
         if restrictions.signs:

@@ -12,6 +12,7 @@ import patsy
 from mixlogit.arguments import as_generator
 from mixlogit.arrangement import Arrangement, arrange
 from mixlogit.choices import ChoiceData
+from mixlogit.class_sets import ClassSets
 from mixlogit.columns import Columns, as_frame, require_column
 from mixlogit.demand import row_probabilities
 from mixlogit.entries import Entries
@@ -38,6 +39,7 @@ def simulate_choices(
     name: str = "choice",
     class_name: str | None = None,
     offset: str | None = None,
+    available_in: Any = None,
     rng: int | np.random.Generator | None = 0,
 ) -> pd.DataFrame:
     """Let individuals with latent classes choose from the choice sets of a table.
@@ -75,6 +77,8 @@ def simulate_choices(
         Column to put the drawn class in, 1 to K.
     offset : str, optional
         Column of what is added to the utility of each row, in all classes.
+    available_in : dict of str to list or str, optional
+        Classes that do not have all alternatives, as for `MixedMultinomialLogit`.
     rng : int, Generator or None
         Seed. The choices do not depend on the order of the rows: individuals draw in the order of
         their ids, and alternatives in that of theirs or, without ids, of their attributes.
@@ -122,6 +126,7 @@ def simulate_choices(
         exog, read = _designed(frame, columns, formula, reference, attributes, env)
     _refuse_overwriting([name, class_name], [*vars(columns).values(), *read])
     shares = _probabilities(class_shares, n_classes)
+    class_sets = ClassSets.of(available_in, n_classes)
     generator = as_generator(rng)
 
     ids = columns.ids(frame)
@@ -129,6 +134,7 @@ def simulate_choices(
     if alternative is None:  # any order will do that does not come from the rows
         ids["alternative"] = np.argsort(np.lexsort(np.hstack([added, exog]).T))
     arrangement = arrange(len(frame), **ids)
+    barred = _barred(class_sets, frame, arrangement, alternative)
     order, sizes = arrangement.order, arrangement.sizes
     start = arrangement.situation_start[:-1]
     owner = arrangement.situation_owner
@@ -139,8 +145,9 @@ def simulate_choices(
 
     with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused
         by_class = exog[order] @ tastes.to_numpy(dtype=float) + added[order]  # (R, K)
-        utility = by_class[np.arange(len(order)), class_of_row]
         _refuse_infinite(by_class, arrangement)
+        by_class += barred.T
+        utility = by_class[np.arange(len(order)), class_of_row]
         # without the common part, in which errors of size one could drown
         utility -= np.repeat(np.maximum.reduceat(utility, start), sizes)
     utility += generator.gumbel(size=len(order))
@@ -188,6 +195,21 @@ def _refuse_overwriting(new: list[str | None], read: list[Any]) -> None:
                 f"The column {column!r} cannot be overwritten, because it is also read or written "
                 "as something else. Choose another name= or class_name=."
             )
+
+
+def _barred(
+    class_sets: ClassSets | None,
+    frame: pd.DataFrame,
+    arrangement: Arrangement,
+    alternative: str | None,
+) -> np.ndarray:
+    """Minus infinity in rows that a class does not have, (K, R), and zero elsewhere."""
+    if class_sets is None:
+        return np.zeros((1, arrangement.n_rows))
+    if alternative is None:
+        arrangement = replace(arrangement, alternative_ids=None, alternative_codes=None)
+    class_sets.require(arrangement)
+    return class_sets.of_rows(frame, arrangement, None, np.float64)
 
 
 def _probabilities(shares: Any, n_classes: int) -> np.ndarray:

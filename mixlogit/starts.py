@@ -218,7 +218,7 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
     if draw.given is not None:
         stack = Parameters.stack([stack, draw.given])
         origin += ["given"] * len(draw.given.beta)
-    if len(origin) == 1 and not spare and not likelihood.constraints.names_classes:
+    if len(origin) == 1 and not spare and not likelihood.names_classes:
         run = climb.to_the_end(stack)
         return Search(run, tuple(origin), 1, int(run.n_iter[0]))
     run = climb.some(stack, sum(_SHRINK))
@@ -229,7 +229,7 @@ def _compete(climb: Climb, draw: _Draw, init: str, n_starts: int) -> Search:
         shrunk, more = shrink(climb, stack, *_SHRINK)
         run, origin, work = Run.stack([run, shrunk]), [*origin, *kinds], work + more
     parameters, origin = run.parameters, list(origin)
-    if likelihood.constraints.names_classes:
+    if likelihood.names_classes:
         parameters = _relabelled(likelihood, parameters, draw.rng)
         origin = origin * (len(parameters.beta) // len(origin))
     heat = race(climb, parameters, ((_RUNG, _FINALISTS),))
@@ -340,7 +340,7 @@ class _Draw:
     @cached_property
     def moments(self) -> LatentMoments:
         """Latent moments at the logit with one class."""
-        return latent_moments(self.whole.table, self.whole.weight, self.pooled)
+        return latent_moments(self.whole.table.plain, self.whole.weight, self.pooled)
 
     def __call__(
         self, likelihood: MixtureLikelihood, counts: Sequence[tuple[str, int]]

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from mixlogit.archive import Archive, opened
+from mixlogit.choices import ChoiceData
 from mixlogit.covariance import COV_TYPES
 from mixlogit.errors import StorageError
+from mixlogit.formula import ChoiceFormula
 from mixlogit.labels import index_of
 from mixlogit.model import MixedMultinomialLogit
 from mixlogit.records import (
@@ -92,6 +94,7 @@ def _results_of(file: Archive) -> ResultsWrapper:
         raise StorageError("its formulas have other names than its attributes and covariates")
     if fit.parameters.gamma.shape[1] != n_covariates:
         raise StorageError("its membership logits are not those of its covariates")
+    _refuse_other_class_sets(spec, choices, n_classes)
     model = MixedMultinomialLogit.from_parts(
         choices,
         spec,
@@ -135,3 +138,11 @@ def _covariance_of(file: Archive, n_params: int) -> np.ndarray:
     if np.isinf(matrix).any():
         raise StorageError("its covariance is infinite")
     return matrix
+
+
+def _refuse_other_class_sets(spec: ChoiceFormula, choices: ChoiceData, n_classes: int) -> None:
+    """Raise if the rows that classes have are those of another number of classes."""
+    wanted = 1 if spec.class_sets is None else spec.class_sets.n_classes
+    found = wanted if choices.offset is None else len(choices.offset)
+    if wanted not in (1, n_classes) or found != wanted:
+        raise StorageError("its choice sets are those of another number of classes")

@@ -13,6 +13,7 @@ import numpy as np
 
 from mixlogit.archive import Archive, Arrays, Record
 from mixlogit.chosen import CHOICE_RULES
+from mixlogit.class_sets import ClassSets
 from mixlogit.columns import Columns
 from mixlogit.design import Design
 from mixlogit.errors import StorageError
@@ -312,7 +313,43 @@ def formula_record(spec: ChoiceFormula, arrays: Arrays) -> dict[str, Any]:
             for role in _ROLES
         },
         "rule": spec.rule,
+        "class_sets": None if spec.class_sets is None else _class_sets_record(spec.class_sets),
     }
+
+
+def _class_sets_record(class_sets: ClassSets) -> dict[str, Any]:
+    """Which rows some classes have."""
+    rules: list[dict[str, Any]] = []
+    for k, rule in class_sets.rules:
+        if isinstance(rule, str):
+            with _advised():
+                _require_plain_rule(rule)
+            rules.append({"class": k, "expression": rule})
+        else:
+            ids = [value_record(one, "An alternative in available_in") for one in rule]
+            rules.append({"class": k, "alternatives": ids})
+    return {"n_classes": class_sets.n_classes, "rules": rules}
+
+
+def _class_sets_of(record: Record) -> ClassSets:
+    """Which rows some classes have."""
+    n_classes = record.integer("n_classes", 1)
+    rules: list[tuple[int, Any]] = []
+    for part in record.parts("rules"):
+        k = part.integer("class", 0, n_classes - 1)
+        if part.has("expression"):
+            rule = part.text("expression")
+            _require_plain_rule(rule)
+            rules.append((k, rule))
+        else:
+            alternatives = part.items("alternatives")
+            rules.append((k, tuple(value_of(one, "an alternative") for one in alternatives)))
+    return ClassSets(tuple(rules), n_classes)
+
+
+def _require_plain_rule(rule: str) -> None:
+    """Raise if an expression of columns says what it may not say."""
+    _require_plain_side(rule, f"The expression {rule!r} of available_in")
 
 
 def formula_of(file: Archive, record: Record) -> ChoiceFormula:
@@ -341,20 +378,21 @@ def formula_of(file: Archive, record: Record) -> ChoiceFormula:
         ),
         rule=record.text("rule", CHOICE_RULES) if record.has("rule") else None,
         person=_optional_design_of(file, record, "person"),
+        class_sets=_class_sets_of(record.part("class_sets")) if record.has("class_sets") else None,
     )
 
 
 def _require_plain_choice(choice: str) -> None:
     """Raise if the left side is an expression that says what it may not say."""
-    if choice.isidentifier():
+    _require_plain_side(choice, f"The left side {choice!r} of the formula")
+
+
+def _require_plain_side(code: str, where: str) -> None:
+    """Raise if the name of a column, or an expression of columns, says what it may not say."""
+    if code.isidentifier():
         return
     try:
-        compile(choice, "<choice>", "eval", dont_inherit=True)
+        compile(code, "<expression>", "eval", dont_inherit=True)
     except (SyntaxError, ValueError):
         return  # the name of a column: as an expression it cannot be evaluated
-    require_plain(
-        choice,
-        f"The left side {choice!r} of the formula",
-        columns=None,
-        functions={"I": "patsy.I", "Q": "patsy.Q"},
-    )
+    require_plain(code, where, columns=None, functions={"I": "patsy.I", "Q": "patsy.Q"})

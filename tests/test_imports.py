@@ -30,6 +30,7 @@ ORDER = [
     "weighting",
     "identification",
     "offsets",
+    "class_sets",
     "choices",
     "withheld",
     "chunks",

@@ -11,6 +11,7 @@ import pandas as pd
 from oracle import Individual, flatten
 
 Row = dict[str, Any]
+N_CLASSES = 3  # at most, where classes have rows of their own
 TASTES = np.array([[1.2, -0.8, 0.5], [-0.6, 0.9, -0.4]])  # of the two classes that are simulated
 
 
@@ -78,10 +79,20 @@ def read_problem(case: Case) -> list[Individual]:
     def attributes(menu: list[Row]) -> np.ndarray:
         return np.array([[float(row[name]) for name in names] for row in menu])
 
-    def offset(menu: list[Row]) -> np.ndarray:
-        return np.array([float(row[case.keywords["offset"]]) for row in menu])
+    sets = case.keywords.get("available_in", {})  # of columns of true and false
 
-    added = offset if "offset" in case.keywords else None
+    def offset(menu: list[Row]) -> np.ndarray:
+        own = np.zeros(len(menu))
+        if "offset" in case.keywords:
+            own = np.array([float(row[case.keywords["offset"]]) for row in menu])
+        if not sets:
+            return own
+        there = np.full((len(menu), N_CLASSES), True)
+        for name, column in sets.items():
+            there[:, int(name.removeprefix("class")) - 1] = [bool(row[column]) for row in menu]
+        return np.where(there, own[:, None], -np.inf)
+
+    added = offset if sets or "offset" in case.keywords else None
     if case.choices is not None:
         return read_shared_table(case, rows, attributes(rows), added)
     if "individual" not in case.keywords:
