@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
 
+from mixlogit.arguments import require_one_of
 from mixlogit.arrangement import Arrangement, arrange, row_label
 from mixlogit.chosen import ChoiceColumn, read_counts
 from mixlogit.columns import Columns, as_frame, as_numbers, is_whole, require_column
@@ -17,6 +19,7 @@ from mixlogit.errors import ArgumentError, DataError, plural, show, verb
 __all__ = ["best_worst", "explode_ranks"]
 
 SITUATION_NAME = "choice_situation"
+_TIES = ("error", "efron")
 
 
 def explode_ranks(
@@ -30,6 +33,8 @@ def explode_ranks(
     name: Hashable = "choice",
     situation_name: Hashable = SITUATION_NAME,
     stage_name: Hashable = "stage",
+    ties: str = "error",
+    offset_name: Hashable = "tie_offset",
 ) -> pd.DataFrame:
     """Turn rankings into choices: the best of all, the second of the rest, and so on.
 
@@ -42,9 +47,10 @@ def explode_ranks(
     data : DataFrame
         One row per situation and available alternative. It is not modified.
     rank : column name
-        Ranks within situations: 1 for the best, 2 for the second, and so on, without ties or
-        gaps. Alternatives that were not ranked have a missing value, and come after all that were,
-        in an order that is not known: they are available in every choice and never chosen.
+        Ranks within situations: 1 for the best, 2 for the second, and so on, without gaps, and
+        without ties unless ``ties`` says what they mean. Alternatives that were not ranked have a
+        missing value, and come after all that were, in an order that is not known: they are
+        available in every choice and never chosen.
     situation : column name
         Ids of situations. An id may be used again by another individual.
     individual, alternative : column name, optional
@@ -59,12 +65,19 @@ def explode_ranks(
         is used twice, neither within nor between individuals.
     stage_name : column name
         New column with the place that the choice is for: 1 for the choice of the best.
+    ties : {"error", "efron"}
+        "error" refuses them. "efron": alternatives of one rank were preferred to all of a later
+        one, in an order that is not known. Ranks after a tie may leave out places (1, 1, 3) or not
+        (1, 1, 2). See Notes.
+    offset_name : column name
+        New column, with ``ties="efron"``, that the model must have as its ``offset=``: the weight
+        of a tied row, in logs, and 0 in other rows.
 
     Returns
     -------
     DataFrame
         One row per choice situation and alternative that is left there, with all columns of the
-        table and the three new ones. A ranking of all of J alternatives makes J − 1 choice
+        table and the new ones. A ranking of all of J alternatives makes J − 1 choice
         situations, down to one of two alternatives; one of the m < J best makes m; a situation
         with one alternative makes one, which carries no information. Situations stand in the
         order in which they begin in the table, their stages in order, and rows within them as in
@@ -75,9 +88,23 @@ def explode_ranks(
     ColumnError
         A column is not in the table.
     DataError
-        A rank is no whole number of at least 1; a situation has ties, gaps or no ranks.
+        A rank is no whole number of at least 1; a situation has ties, gaps or no ranks, or one
+        rank for all.
     ArgumentError
-        ``depth`` is no whole number of at least 1, or a new column has the name of another.
+        ``depth`` is no whole number of at least 1, ``ties`` is not known, or a new column has the
+        name of another.
+
+    Notes
+    -----
+    Of d tied alternatives, Efron's approximation makes d choices from them and all later ones, in
+    the last of which each tied row counts 1/d: the offset of the j-th choice is
+    log(1 − (j − 1) / d) in tied rows. The log-likelihood of the model is that of Efron and, for
+    every tie, a constant log(d! / d**d). Alternatives that share the last place of all are not
+    told apart, and make no choice: whatever comes last in any order has probability one. ``depth``
+    counts ranks, so that a tie is in or out as a whole.
+
+    The exact likelihood of a tie is a sum over all orders of the tied alternatives. It is no
+    product of choices, so that no table of choices has it.
 
     References
     ----------
@@ -86,6 +113,9 @@ def explode_ranks(
 
     R. G. Chapman and R. Staelin (1982), Exploiting rank ordered choice set data within the
     stochastic utility model, Journal of Marketing Research 19, 288–301.
+
+    B. Efron (1977), The efficiency of Cox's likelihood function for censored data, Journal of the
+    American Statistical Association 72, 557–565.
 
     Examples
     --------
@@ -102,25 +132,33 @@ def explode_ranks(
     """
     frame = as_frame(data)
     require_column(frame, rank, "rank=")
-    _refuse_taken(frame, name=name, situation_name=situation_name, stage_name=stage_name)
+    if ties == "exact":
+        raise ArgumentError(
+            "ties='exact' sums over the orders of tied alternatives, which is no product of "
+            "choices, so that no table of choices has it. Use ties='efron', or break the ties."
+        )
+    require_one_of("ties", ties, _TIES)
+    new_names = {"name": name, "situation_name": situation_name, "stage_name": stage_name}
+    if ties == "efron":
+        new_names["offset_name"] = offset_name
+    _refuse_taken(frame, **new_names)
     is_integer = isinstance(depth, (int, np.integer)) and not isinstance(depth, bool)
     if depth is not None and not (is_integer and depth >= 1):
         raise ArgumentError(
             f"depth={depth!r} must be a whole number of at least 1, or None to use all ranks."
         )
     arrangement = _arranged(frame, situation, individual, alternative)
-    ranks = _read_ranks(frame[rank], arrangement, rank)  # (R,), inf where not ranked
-    start, sizes = arrangement.situation_start[:-1], arrangement.sizes
-    n_ranked = np.add.reduceat(np.isfinite(ranks), start, dtype=np.intp)
-    # the last alternative that is left is no choice, unless there never was another
-    n_stages = np.minimum(n_ranked, np.maximum(sizes - 1, 1))
-    if depth is not None:
-        n_stages = np.minimum(n_stages, depth)
-    n_sets = np.minimum(ranks, np.repeat(n_stages, sizes)).astype(np.intp)
+    ranks = _read_ranks(frame[rank], arrangement, rank, ties)  # (R,), inf where not ranked
+    places = _Places.of(ranks, arrangement, rank)
+    n_stages = places.n_stages(depth)
+    n_sets = np.minimum(places.before + places.tied, np.repeat(n_stages, arrangement.sizes))
     row = np.repeat(np.arange(len(ranks)), n_sets)
     stage = np.arange(len(row)) - np.repeat(np.cumsum(n_sets) - n_sets, n_sets) + 1
     row, stage, numbers = _laid_out(arrangement, row, stage)
-    new = {name: (stage == ranks[row]).astype(int), situation_name: numbers, stage_name: stage}
+    chosen = stage == (places.before + places.within + 1)[row]
+    new = {name: chosen.astype(int), situation_name: numbers, stage_name: stage}
+    if ties == "efron":
+        new[offset_name] = places.efron_offset(row, stage)
     return _with_columns(frame.iloc[arrangement.order[row]], new)
 
 
@@ -255,6 +293,74 @@ def best_worst(
     return _with_columns(frame.iloc[place], negated | new)
 
 
+@dataclass(frozen=True, eq=False)
+class _Places:
+    """Where the sorted rows stand in the rankings.
+
+    Parameters
+    ----------
+    ranks : ndarray, shape (R,)
+        As the user gives them, infinite where a row is not ranked.
+    before : ndarray of int, shape (R,)
+        How many of the situation are ranked better.
+    tied : ndarray of int, shape (R,)
+        How many have the same rank, with this one.
+    within : ndarray of int, shape (R,)
+        Number of the row among those, from 0.
+    start : ndarray of int, shape (S + 1,)
+        Where situations begin.
+    """
+
+    ranks: np.ndarray
+    before: np.ndarray
+    tied: np.ndarray
+    within: np.ndarray
+    start: np.ndarray
+
+    @classmethod
+    def of(cls, ranks: np.ndarray, arrangement: Arrangement, name: Hashable) -> _Places:
+        """Read them off the ranks, which must tell some alternatives of each situation apart."""
+        start, sizes = arrangement.situation_start, arrangement.sizes
+        situation = np.repeat(np.arange(len(sizes)), sizes)
+        by_rank = np.lexsort((ranks, situation))
+        ordered = ranks[by_rank]
+        place = np.arange(len(ranks)) - start[situation]
+        begins = np.append(True, ordered[1:] != ordered[:-1]) | (place == 0)
+        first = np.flatnonzero(begins)
+        length = np.diff(np.append(first, len(ranks)))
+        before, tied, within = np.empty((3, len(ranks)), dtype=np.intp)
+        before[by_rank] = np.repeat(place[first], length)
+        tied[by_rank] = np.repeat(length, length)
+        within[by_rank] = np.arange(len(ranks)) - np.repeat(first, length)
+        is_one = (tied == sizes[situation]) & np.isfinite(ranks) & (tied > 1)
+        if is_one.any():
+            what = f"one rank for all alternatives in column {name!r}"
+            raise DataError(
+                f"{_how_many_have(what, np.unique(situation[is_one]), arrangement)}. That says "
+                "nothing of tastes: drop those situations."
+            )
+        return cls(ranks, before, tied, within, start)
+
+    def n_stages(self, depth: int | None) -> np.ndarray:
+        """How many choices each ranking makes, (S,)."""
+        is_used = np.isfinite(self.ranks)
+        if depth is not None:
+            is_used &= self.ranks <= depth
+        begin, sizes = self.start[:-1], np.diff(self.start)
+        n_used = np.add.reduceat(is_used, begin, dtype=np.intp)
+        # who comes last of all is no choice, unless there never was another
+        is_last = self.before + self.tied == np.repeat(sizes, sizes)
+        n_last = np.maximum.reduceat(
+            np.where(is_last & np.isfinite(self.ranks), self.tied, 0), begin
+        )
+        return np.minimum(n_used, np.maximum(sizes - n_last, 1))
+
+    def efron_offset(self, row: np.ndarray, stage: np.ndarray) -> np.ndarray:
+        """Log of what tied rows count, for rows in stages; 0 elsewhere."""
+        n_gone = np.maximum(stage - 1 - self.before[row], 0)
+        return np.log(1 - n_gone / self.tied[row])
+
+
 def _arranged(
     frame: pd.DataFrame,
     situation: Hashable,
@@ -281,7 +387,7 @@ def _refuse_taken(frame: pd.DataFrame, **new: Hashable) -> None:
         taken[name] = f"the column {role}="
 
 
-def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable) -> np.ndarray:
+def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable, tie_rule: str) -> np.ndarray:
     """Ranks of the sorted rows, (R,), infinite where a row is not ranked."""
     what = f"the rank column {name!r}"
     ranks = as_numbers(values, what, "Use 1 for the best, 2 for the second, and so on.")
@@ -301,20 +407,21 @@ def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable) -> np.nda
     ordered, ranked = ranks[by_rank], np.isfinite(ranks[by_rank])
     is_tie = np.append(False, ordered[1:] == ordered[:-1]) & ranked & (place > 0)
     ties = np.flatnonzero(is_tie)
-    if len(ties):
+    if len(ties) and tie_rule == "error":
         first = ties[0]
         raise DataError(
             f"{_how_many_have(f'ties in {what}', situation[ties], arrangement)}, where rank "
             f"{ordered[first]:g} is given to {arrangement.alternative_of(by_rank[first - 1])} and "
-            f"{arrangement.alternative_of(by_rank[first])}. Break the ties, or, where "
-            "alternatives share the last place, give them a missing rank."
+            f"{arrangement.alternative_of(by_rank[first])}. Pass ties='efron', or break the ties; "
+            "where alternatives share the last place, give them a missing rank."
         )
-    gaps = np.flatnonzero((ordered != place + 1) & ranked)
+    wanted = _wanted_ranks(ordered, place, is_tie, situation)
+    gaps = np.flatnonzero((ordered != wanted) & ranked)
     if len(gaps):
         first = gaps[0]
         raise DataError(
             f"{_how_many_have(f'gaps in {what}', situation[gaps], arrangement)}, which has rank "
-            f"{ordered[first]:g} but no rank {place[first] + 1}. Rank within situations from 1 on; "
+            f"{ordered[first]:g} but no rank {wanted[first]:g}. Rank within situations from 1 on; "
             "where it is not known what stands in the gap, make the ranks below it missing."
         )
     empty = np.flatnonzero(~ranked[arrangement.situation_start[:-1]])
@@ -322,6 +429,19 @@ def _read_ranks(values: Any, arrangement: Arrangement, name: Hashable) -> np.nda
         missing = f"no rank in column {name!r}"
         raise DataError(f"{_how_many_have(missing, empty, arrangement)}. Drop those situations.")
     return ranks
+
+
+def _wanted_ranks(
+    ordered: np.ndarray, place: np.ndarray, is_tie: np.ndarray, situation: np.ndarray
+) -> np.ndarray:
+    """Ranks without gaps of rows in their order, (R,): 1, 1, 2, or else 1, 1, 3, by situation."""
+    begins = np.maximum.accumulate(np.where(is_tie, 0, np.arange(len(ordered))))
+    skipping = place[begins] + 1
+    n_new = np.cumsum(~is_tie)
+    dense = n_new - n_new[np.flatnonzero(place == 0)][situation] + 1
+    is_finite = np.isfinite(ordered)
+    n_off = np.bincount(situation, weights=is_finite & (ordered != dense))
+    return np.where(n_off[situation] == 0, dense, skipping)
 
 
 def _how_many_have(what: str, situations: np.ndarray, arrangement: Arrangement) -> str:

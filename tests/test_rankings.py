@@ -202,13 +202,139 @@ def rank_error(ranks, kind=DataError, **keywords) -> str:
 def test_ties_are_counted_and_placed():
     assert rank_error([1, 2, 2, 3, 1, 3], alternative="alt") == (
         "2 of 2 situations have ties in the rank column 'rank'; the first is situation 1, where "
-        "rank 2 is given to alternative 'b' and alternative 'c'. Break the ties, or, where "
-        "alternatives share the last place, give them a missing rank."
+        "rank 2 is given to alternative 'b' and alternative 'c'. Pass ties='efron', or break the "
+        "ties; where alternatives share the last place, give them a missing rank."
     )
     assert rank_error([1, 2, 3, 1, np.nan, 1]).startswith(
         "1 of 2 situations has ties in the rank column 'rank'; the first is situation 2, where "
         "rank 1 is given to row 3 (counted from 0) and row 5 (counted from 0)."
     )
+
+
+def tied(seed: int = 1, best: float = np.inf) -> pd.DataFrame:
+    """Rankings in which neighbours share ranks here and there; places after ties are left out."""
+    frame = ranked(seed)
+    rng = np.random.default_rng(seed + 50)
+    rough = frame["rank"] - (rng.random(len(frame)) < 0.5)
+    by = [frame["person"], frame["situation"]]
+    frame["rank"] = rough.groupby(by).rank(method="min")
+    size = frame.groupby(by)["rank"].transform("size")
+    is_one = (frame.groupby(by)["rank"].transform("nunique") == 1) & (size > 1)
+    frame["rank"] = frame["rank"].where(frame["rank"] <= best)
+    return frame[~is_one]
+
+
+def log_efron(rows: pd.DataFrame, depth: float = np.inf) -> float:
+    """Efron's likelihood of ties, each alternative of a tie in turn; not of those who come last."""
+    total = 0.0
+    for rank in sorted(rows["rank"].dropna().unique()):
+        group = rows[rows["rank"] == rank]
+        later = rows[~(rows["rank"] <= rank)]
+        if rank > depth or (not len(later) and len(group) > 1):
+            break
+        total += group["v"].sum()
+        for j in range(len(group)):
+            share = 1 - j / len(group)
+            total -= np.log(share * np.exp(group["v"]).sum() + np.exp(later["v"]).sum())
+    return total
+
+
+def log_of_ties(rows: pd.DataFrame, depth: float = np.inf) -> float:
+    """What the choices made of ties have in addition: log(d! / d**d) for each tie."""
+    total = 0.0
+    for rank, group in rows.groupby("rank"):
+        d, is_last = len(group), rows["rank"].max() == rank and rows["rank"].notna().all()
+        if rank <= depth and not is_last:
+            total += sum(np.log(1 - j / d) for j in range(d))
+    return total
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("best", "depth"), [(np.inf, None), (2, None), (np.inf, 1), (3, 2)])
+def test_the_likelihood_of_tied_ranks_is_that_of_efron(best, depth, seed):
+    frame = tied(seed, best)
+    made = explode_ranks(frame, "rank", "situation", depth=depth, ties="efron", **IDS)
+    assert (made["tie_offset"] < 0).any()
+    built = picks(made, offset="tie_offset")
+    beta, gamma, flat = parameters(seed)
+    deepest = np.inf if depth is None else depth
+    expected = latent_class_llf(frame, lambda rows: log_efron(rows, deepest), beta, gamma)
+    by = [frame["person"], frame["situation"]]
+    constant = sum(log_of_ties(rows, deepest) for _, rows in frame.groupby(by))
+    assert built.loglike(flat) == pytest.approx(expected + constant, rel=1e-12)
+
+
+def test_one_class_of_tied_ranks_is_efrons_proportional_hazards_model():
+    frame = tied(2, best=2)
+    # so that no tie is the last of all, which here is no choice and there is one
+    by = [frame["person"], frame["situation"]]
+    frame = frame[frame["rank"].isna().groupby(by).transform("any")]
+    made = explode_ranks(frame, "rank", "situation", ties="efron", **IDS)
+    ids = IDS | {"situation": "choice_situation", "offset": "tie_offset"}
+    fit = MixedMultinomialLogit.from_formula("choice ~ x1 + x2", made, 1, **ids).fit()
+    strata = pd.factorize(frame["person"] * 100 + frame["situation"])[0]
+    status = frame["rank"].notna().to_numpy(dtype=int)
+    hazards = PHReg(
+        frame["rank"].fillna(99.0), frame[["x1", "x2"]], status=status, strata=strata, ties="efron"
+    ).fit()
+    np.testing.assert_allclose(fit.params, hazards.params, rtol=1e-6)
+    np.testing.assert_allclose(fit.bse, hazards.bse, rtol=1e-6)
+    by = [frame["person"], frame["situation"]]
+    constant = sum(log_of_ties(rows) for _, rows in frame.groupby(by))
+    assert constant < -1
+    assert fit.llf == pytest.approx(hazards.llf + constant, rel=1e-10)
+
+
+def test_a_table_of_ties_is_exploded_as_by_hand():
+    frame = pd.DataFrame({"who": 7, "car": [*"abcd"], "rank": [1, 2, 1, 3]})
+    made = explode_ranks(frame, "rank", "who", alternative="car", ties="efron", offset_name="w")
+    half = np.log(0.5)
+    expected = pd.DataFrame(
+        [
+            ("a", 1, 1, 0.0),
+            ("b", 0, 1, 0.0),
+            ("c", 0, 1, 0.0),
+            ("d", 0, 1, 0.0),
+            ("a", 0, 2, half),
+            ("b", 0, 2, 0.0),
+            ("c", 1, 2, half),
+            ("d", 0, 2, 0.0),
+            ("b", 1, 3, 0.0),
+            ("d", 0, 3, 0.0),
+        ],
+        columns=["car", "choice", "choice_situation", "w"],
+    )
+    found = made[["car", "choice", "choice_situation", "w"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-15)
+    left_out = frame.assign(rank=[1, 3, 1, 4])  # 1, 1, 3, 4 says the same
+    again = explode_ranks(left_out, "rank", "who", alternative="car", ties="efron")
+    np.testing.assert_array_equal(again["choice"], made["choice"])
+
+
+def test_without_ties_the_rule_for_them_changes_nothing():
+    frame = partly_ranked()
+    made = explode_ranks(frame, "rank", "situation", ties="efron", **IDS)
+    assert (made.pop("tie_offset") == 0).all()
+    pd.testing.assert_frame_equal(made, explode_ranks(frame, "rank", "situation", **IDS))
+
+
+def test_ties_that_say_nothing_or_leave_gaps_are_refused():
+    assert rank_error([1, 2, 2, 1, 1, 1], ties="efron") == (
+        "1 of 2 situations has one rank for all alternatives in column 'rank'; the first is "
+        "situation 2. That says nothing of tastes: drop those situations."
+    )
+    assert "situation 2, which has rank 4 but no rank 3" in rank_error(
+        [1, 2, 2, 1, 1, 4], ties="efron"
+    )
+
+
+def test_rules_for_ties_are_known_or_explained():
+    message = rank_error([1, 2, 3, 1, 2, 3], ArgumentError, ties="exact")
+    assert message.startswith("ties='exact' sums over the orders of tied alternatives")
+    assert message.endswith("Use ties='efron', or break the ties.")
+    assert "ties" in rank_error([1, 2, 3, 1, 2, 3], ArgumentError, ties="breslow")
+    taken = rank_error([1, 2, 3, 1, 2, 3], ArgumentError, ties="efron", offset_name="rank")
+    assert "offset_name='rank'" in taken
 
 
 def test_gaps_are_counted_and_placed():
