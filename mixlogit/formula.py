@@ -50,7 +50,12 @@ from mixlogit.errors import (
     verb,
     warn,
 )
-from mixlogit.identification import LARGEST, is_in_range, refuse_not_finite
+from mixlogit.identification import (
+    LARGEST,
+    is_in_range,
+    opt_out_advice,
+    refuse_not_finite,
+)
 from mixlogit.offsets import read_offset
 from mixlogit.people import People, constant_rows
 from mixlogit.replay import says_what_is_missing
@@ -958,17 +963,23 @@ def _kept_rows(
     is_incomplete[situation[is_missing[available]]] = True
     n_dropped = int(is_incomplete.sum())
     if n_dropped == n_all and not is_piece:
-        raise _nothing_left(n_all, [choice.name, *read])
+        advice = ""
+        if columns.alternative is not None:
+            codes, ids = codes_of(
+                frame[columns.alternative], columns.alternative, np.flatnonzero(available)
+            )
+            advice = opt_out_advice(is_missing[available], codes, ids)
+        raise _nothing_left(n_all, [choice.name, *read], advice)
     rows = available.copy()
     rows[available] = ~is_incomplete[situation]
     return _Kept(rows, n_left_out, n_dropped, n_all)
 
 
-def _nothing_left(n_situations: int, read: Iterable[Hashable]) -> DataError:
+def _nothing_left(n_situations: int, read: Iterable[Hashable], advice: str = "") -> DataError:
     """Say that every situation has a missing value."""
     return DataError(
         f"Every one of the {plural(n_situations, 'choice situation')} has a missing value. Check "
-        f"the columns {listed(read)}."
+        f"the columns {listed(read)}.{advice}"
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "check_membership",
     "identified_covariance",
     "is_in_range",
+    "opt_out_advice",
     "refuse_not_finite",
 ]
 
@@ -87,10 +88,12 @@ def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrange
                 f"{what} larger than {LARGEST:g} in size; {where}. Correct the values, or express "
                 "the attribute in a larger unit."
             )
+        is_lost = np.concatenate([fault(every[:, column]) for _, every in blocks_of_rows(exog)])
         raise DataError(
             f"{what} missing or not finite; {where}. Correct the "
             "values or the formula, or drop those situations; missing='drop' in from_formula "
             "drops situations with missing values in a column."
+            + opt_out_advice(is_lost, arrangement.alternative_codes, arrangement.alternative_ids)
             + (
                 ""
                 if exog.dtype == np.float64
@@ -98,6 +101,35 @@ def refuse_not_finite(exog: RowTable, names: Sequence[str], arrangement: Arrange
                 f"{np.finfo(exog.dtype).max:.2g}."
             )
         )
+
+
+def opt_out_advice(is_missing: np.ndarray, codes: np.ndarray | None, ids: pd.Index | None) -> str:
+    """What to do where exactly the rows of one alternative have no attributes.
+
+    Parameters
+    ----------
+    is_missing : ndarray of bool, shape (R,)
+    codes : ndarray of int, shape (R,), or None
+        Alternative of each row.
+    ids : Index or None
+        Of the alternatives.
+
+    Returns
+    -------
+    str
+        A sentence with a space before it; empty where the missing values are elsewhere too.
+    """
+    if codes is None or ids is None or not is_missing.any():
+        return ""
+    code = codes[np.argmax(is_missing)]
+    if not np.array_equal(codes == code, is_missing):
+        return ""
+    name = show(ids[code])
+    return (
+        f" These are exactly the rows of alternative {name}. If that is to choose none of the "
+        "others, write zeros there, and give it a constant of its own, such as "
+        f"I(alternative == {name}) with your column of alternatives."
+    )
 
 
 def check_membership(z: np.ndarray, names: Sequence[str], ids: pd.Index) -> None:
