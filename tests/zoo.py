@@ -321,10 +321,10 @@ def tuples_and_dates() -> Case:
     return Case("tuples and dates", frame, TWO, PANEL)
 
 
-def with_offset(one: Case, seed: int, size: float = 1.0) -> Case:
+def with_offset(one: Case, seed: int) -> Case:
     """The case with an offset added to utilities, on top of a level of 1,000."""
     frame = one.frame.copy()
-    frame["corr"] = 1000.0 + size * np.random.default_rng(seed).normal(size=len(frame))
+    frame["corr"] = 1000.0 + np.random.default_rng(seed).normal(size=len(frame))
     keywords = one.keywords | {"offset": "corr"}
     return Case(f"{one.name} with an offset", frame, one.formula, keywords, one.choices)
 
@@ -351,7 +351,7 @@ CASES: list[Case] = [
     with_offset(single_alternatives(), 20),
     with_offset(counts_with_names(), 21),
     with_offset(shared_table(), 22),
-    with_offset(repeated_choices(), 23, size=40.0),
+    with_offset(repeated_choices(), 23),
 ]
 
 
