@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 
 from mixlogit.attributes import blocks_of_situations
-from mixlogit.blocks import Sums
 from mixlogit.choices import ChoiceData
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Spectrum, WideEvaluation
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import diagonal_unit, whitener
-from mixlogit.pooled import at_equal_probabilities
+from mixlogit.pooled import at_equal_probabilities, pooled_ascent
+from mixlogit.separation import divergence, parameter_units
 
 __all__ = ["Certificate", "certify", "identified_basis"]
 
@@ -25,12 +23,6 @@ _SMALL_GAIN = 1e-10  # relative to the log-likelihood: what a last Newton step m
 # A share that tends to zero falls far below this before Newton ends, and what half an individual
 # says about tastes is nothing in any case.
 _LEAST_CLASS = 0.5  # individuals: a class with less has vanished
-# Along a direction of finite coefficients some choices are surprises, and information times
-# squared coefficient is about their number: 0.2 or more in hundreds of simulated surveys, even
-# with utilities forty times the usual. Along one that diverges it falls like exp(−utility): below
-# 1e-5 in surveys when EM stops at 1e-8, below 1e-6 when Newton ends; 3e-3 in a table with a
-# million choices, where coefficients of 1e5 multiply what is left of the information.
-_LEAST_SURPRISES = 1e-2
 # An attribute that differs in a hundredth of a choice, of all that a class makes, changes the
 # log-likelihood by hundredths, whatever its coefficient.
 _LEAST_MET = 1e-2
@@ -40,9 +32,12 @@ _POSITIVE = 1e-8  # smallest eigenvalue of the information, in units of the comp
 # Where two classes merge, the log-likelihood falls with the fourth power of their distance. Where
 # its gains are round-off, 1e-13, its curvature is the square root of that, times twelve.
 _MERGING = 1e-5
-_PART = 1e-3  # of a direction, in units: what matters for an error
+_BELOW = (
+    0.01  # log-likelihood that a fit may lack of the logit with one class, as starts that agree
+)
 _LEADING = 0.3  # loadings worth naming, relative to the largest
-_LONG = 5.0  # utils per standard deviation: a part of a coefficient worth naming
+_RAN_OUT = "The iterations ran out before the maximum was reached."
+_GO_ON = "Raise maxiter, or restart from this result with start_params."
 _LISTED = 6  # coefficients that a message names
 
 
@@ -53,9 +48,10 @@ class Certificate:
     Parameters
     ----------
     status : str
-        "converged", or what it is instead: "boundary" (a class has vanished), "separation"
-        (coefficients diverge), "flat" (a direction is not identified), "saddle", "maxiter",
-        "em" (EM has converged, the maximum is not certified), "not stationary", "interrupted".
+        "converged", or what it is instead: "failed" (below the logit with one class, so that
+        the search has failed), "boundary" (a class has vanished), "separation" (coefficients
+        diverge), "flat" (a direction is not identified), "saddle", "maxiter", "em" (EM has
+        converged, the maximum is not certified), "not stationary", "interrupted".
     message : str
         The status in words, with names of classes and attributes and a remedy.
     score_norm : float
@@ -72,10 +68,14 @@ class Certificate:
     n_finished, n_agree : int
         Starts that were run to the end, and those within 0.01 of the best log-likelihood.
     diverging : tuple of str
-        Names of coefficients that grow without bound, and so have no standard errors.
+        Names of coefficients that grow without bound. They have no standard errors, nor has what
+        else changes along the directions in which they grow.
     unmet : tuple of str
         Names of coefficients of attributes that the choices of their class do not differ in; they
         have no standard errors either.
+    huge : tuple of str
+        Names of coefficients of more than ten utils, in a class that predicts nearly all choices
+        of its people, that are finite but have errors as large as themselves.
     """
 
     status: str
@@ -89,6 +89,7 @@ class Certificate:
     n_agree: int
     diverging: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
+    huge: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
@@ -126,9 +127,13 @@ def certify(
     pull = likelihood.constraints.inward(likelihood.constraints.gradient(at.score))
     names = [likelihood.param_names[j] for j in face.free]
     total = float(likelihood.weight.sum())
-    unit = face.reduced(_units(likelihood))
+    unit = face.reduced(parameter_units(likelihood))
     unmet = _unmet(likelihood, at, face)
-    diverging = _diverging(likelihood, parameters, at, unit, unmet, face)
+    lost = divergence(likelihood, parameters, at, unmet, face)
+    diverging, huge = (
+        _valued(likelihood, parameters, face.depends_on(which))
+        for which in (lost.is_named, lost.is_huge)
+    )
     at = at if isinstance(at, WideEvaluation) else at.under(face)
     scaled_score = np.abs(at.score) * unit / total
     found = at.spectrum() if isinstance(at, WideEvaluation) else _spectrum(at, unit)
@@ -147,7 +152,9 @@ def certify(
             and pull[is_held].max(initial=0.0) < _SMALL_SCORE * total
         ),
         promises=bool(found.decrement > _SMALL_GAIN * max(1.0, abs(at.value))),
+        below=_below(likelihood, at.value),
         diverging=diverging,
+        huge=huge,
         least=least,
         has_unmet=bool(unmet.any()),
         leading=_leading(direction, names),
@@ -164,6 +171,7 @@ def certify(
         n_agree=n_agree,
         diverging=tuple(diverging),
         unmet=tuple(likelihood.param_names[j] for j in np.flatnonzero(face.depends_on(unmet))),
+        huge=tuple(huge),
     )
 
 
@@ -174,7 +182,9 @@ def _judge(
     ended: str,
     is_small: bool,
     promises: bool,
+    below: str,
     diverging: dict[str, float],
+    huge: dict[str, float],
     least: float,
     has_unmet: bool,
     leading: str,
@@ -184,6 +194,13 @@ def _judge(
         return "interrupted", (
             "The fit was interrupted: these are the best estimates by then, and no maximum. Go on "
             "from them with start_params, or search again with them in candidates."
+        )
+    if below and ended == "maxiter":  # of which nothing else can be said
+        return "maxiter", f"{_RAN_OUT} So far {below}. {_GO_ON}"
+    if below:
+        return "failed", (
+            f"The search failed: {below}, so there is something better. This is no statement "
+            "about the data. Leave the starts to fit(), raise n_starts, or try another rng."
         )
     mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
     vanished = np.flatnonzero(at.mass < _LEAST_CLASS * mean_weight)
@@ -195,21 +212,15 @@ def _judge(
             f"{likelihood.n_classes} classes; fit fewer."
         )
     if diverging:
-        first = sorted(diverging, key=lambda name: -abs(diverging[name]))[:_LISTED]
-        listed = ", ".join(f"{name} = {diverging[name]:.4g}" for name in first)
-        if len(diverging) > _LISTED:
-            listed += f" and {len(diverging) - _LISTED} more"
+        listed = _with_values(diverging)
         fewer = "fit fewer classes, " if likelihood.n_classes > 1 else ""
         return "separation", (
             f"Coefficients diverge: {listed}. Some choices, or classes, are "
-            "predicted perfectly, so the likelihood rises for ever and standard errors do not "
-            f"exist. Drop or merge these variables, {fewer}or state a penalty."
+            "predicted perfectly, so the likelihood rises for ever and they have no standard "
+            f"errors. Drop or merge these variables, {fewer}or state a penalty."
         )
     if ended == "maxiter":
-        return "maxiter", (
-            "The iterations ran out before the maximum was reached. Raise maxiter, or restart "
-            "from this result with start_params."
-        )
+        return "maxiter", f"{_RAN_OUT} {_GO_ON}"
     # Newton's steps would have shown a gain along any other direction that is convex
     is_stationary = ended == "stationary"
     if least < -(_MERGING if is_stationary else _POSITIVE):
@@ -239,7 +250,46 @@ def _judge(
             "No step improves the log-likelihood, but the score is not small: the attributes may "
             "differ so much in scale that round-off decides. Rescale them."
         )
-    return "converged", "The score is zero to round-off and −H is positive definite."
+    message = "The score is zero to round-off and −H is positive definite."
+    if huge:
+        message += (
+            f" Coefficients are huge, and so are their errors: {_with_values(huge)}. Nearly every "
+            "choice of their class is predicted, so that a few choices decide how large they are. "
+            "Compare log-likelihoods, not z values, fit fewer classes, or state a penalty."
+        )
+    return "converged", message
+
+
+def _valued(
+    likelihood: MixtureLikelihood, parameters: Parameters, which: np.ndarray
+) -> dict[str, float]:
+    """Names and values of some of the parameters."""
+    params, names = parameters.flat(), likelihood.param_names
+    return {names[j]: float(params[j]) for j in np.flatnonzero(which)}
+
+
+def _with_values(named: dict[str, float]) -> str:
+    """Names and values of coefficients, the largest first."""
+    first = sorted(named, key=lambda name: -abs(named[name]))[:_LISTED]
+    listed = ", ".join(f"{name} = {named[name]:.4g}" for name in first)
+    return listed + (f" and {len(named) - _LISTED} more" if len(named) > _LISTED else "")
+
+
+def _below(likelihood: MixtureLikelihood, value: float) -> str:
+    """Say that a log-likelihood is below that of equal classes; nothing if not."""
+    n_classes, gate = likelihood.n_classes, likelihood.unpack(np.zeros(likelihood.n_params)).gamma
+    one, none = pooled_ascent(likelihood), at_equal_probabilities(likelihood)
+    known_ones = [
+        ("the logit with one class", one.x, one.evaluation.llf),
+        ("equal probabilities of all alternatives", np.zeros_like(one.x), none.llf),
+    ]
+    for name, tastes, llf in known_ones[n_classes == 1 :]:  # with one class it is the fit itself
+        equal = Parameters(np.tile(tastes, (n_classes, 1)), gate)
+        known = float(llf - likelihood.penalty_at(equal.beta))
+        is_below = value < known - max(_BELOW, _SMALL_GAIN * abs(known))
+        if is_below and likelihood.constraints.meets(equal.flat()):
+            return f"its log-likelihood, {value:.4f}, is below that of {name}, {known:.4f}"
+    return ""
 
 
 def _unmet(
@@ -283,146 +333,6 @@ def _differing_choices(data: ChoiceData, columns: np.ndarray) -> np.ndarray:
     entries = data.entries
     choices = entries.count[:, None] * differs[data.situation_of(entries.row)]
     return np.add.reduceat(choices, entries.start[:-1], axis=0)
-
-
-def _diverging(
-    likelihood: MixtureLikelihood,
-    parameters: Parameters,
-    at: Evaluation | WideEvaluation,
-    unit: np.ndarray,
-    unmet: np.ndarray,
-    face: Constraints,
-) -> dict[str, float]:
-    """Names and values of coefficients that have outgrown their information."""
-    params, names = parameters.flat(), likelihood.param_names
-    if isinstance(at, WideEvaluation):
-        information_of = at.complete_information
-    else:
-        whole = face.quadratic(at.complete_information)
-
-        def information_of(block: np.ndarray) -> np.ndarray:
-            return whole[np.ix_(block, block)]
-
-    mean_weight = float(likelihood.weight.sum()) / likelihood.data.n_individuals
-    is_lost = np.zeros(len(unit), dtype=bool)
-    for block, reference, size in _blocks(likelihood, parameters, at, face, unit, information_of):
-        is_met = ~unmet[block]
-        own = np.ix_(is_met, is_met)
-        information, block, reference = information_of(block)[own], block[is_met], reference[own]
-        phi = face.reduced(params)[block]
-        part = _lost_part(
-            phi,
-            information / mean_weight,
-            reference / mean_weight,
-            size / mean_weight,
-            unit[block],
-        )
-        most = np.abs(phi) / unit[block] < 2 * part  # of the coefficient is that part
-        leads = part > _LEADING * part.max(initial=0.0)
-        is_lost[block] = leads | (most & (part > _LONG))
-    return {names[j]: float(params[j]) for j in np.flatnonzero(face.depends_on(is_lost))}
-
-
-def _blocks(
-    likelihood: MixtureLikelihood,
-    parameters: Parameters,
-    at: Evaluation | WideEvaluation,
-    face: Constraints,
-    unit: np.ndarray,
-    information_of: Callable[[np.ndarray], np.ndarray],
-) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Free parameters, their information at equal probabilities, and choices in all.
-
-    Classes whose tastes keep enough information for them not to diverge are left out.
-    """
-    data, weight = likelihood.data, likelihood.weight
-    n_classes, n_attributes = parameters.beta.shape
-    n_tastes, place = parameters.beta.size, np.arange(face.n_free)
-    is_taste = face.free < n_tastes
-    if not likelihood.penalty:  # a penalised maximum is finite
-        choices = float(data.choices_per_individual @ weight) / float(weight.sum())
-        if face.basis is None:
-            of_class = place[:n_tastes].reshape(n_classes, n_attributes)
-            size = at.mass * choices
-            # information of all classes is more than that of one, so this much of it is enough
-            enough = _LEAST_SURPRISES * float(weight.sum()) / data.n_individuals
-            of_all = at_equal_probabilities(likelihood).hessian
-            whiten, _ = whitener(-of_all, unit[of_class[0]])
-            suspects = [
-                k
-                for k, own in enumerate(of_class)
-                if not _least_remains(information_of(own), whiten) * size[k] >= enough
-            ]
-            if suspects:
-                equal = _equal_information(likelihood, at.posterior, suspects)
-                for k, reference in zip(suspects, equal, strict=True):
-                    yield of_class[k], reference, float(size[k])
-        else:  # tied coefficients have their information from several classes
-            equal = _equal_information(likelihood, at.posterior, range(n_classes))
-            basis = face.basis[:n_tastes, is_taste]
-            whole = basis.T @ scipy.linalg.block_diag(*equal) @ basis
-            yield place[is_taste], whole, float(weight.sum()) * choices
-    if n_classes > 1:
-        z = likelihood.membership.z
-        spread = np.eye(n_classes - 1) / n_classes - 1 / n_classes**2
-        gate = np.kron(spread, (z.T * weight) @ z)
-        if face.basis is not None:
-            basis = face.basis[n_tastes:, ~is_taste]
-            gate = basis.T @ gate @ basis
-        yield place[~is_taste], gate, float(weight.sum())
-
-
-def _least_remains(information: np.ndarray, whiten: np.ndarray) -> float:
-    """Smallest eigenvalue of an information (L, L) in units of another; nan if there is none."""
-    remains = np.linalg.eigvalsh(whiten.T @ information @ whiten)
-    return float(remains[0]) if len(remains) else float("nan")
-
-
-def _equal_information(
-    likelihood: MixtureLikelihood, posterior: np.ndarray, classes: Sequence[int]
-) -> np.ndarray:
-    """Complete information on tastes of some classes at equal probabilities, (n, L, L)."""
-    # where classes have rows of their own, columns are those of all of them
-    columns = range(len(posterior)) if likelihood.data.has_class_sets else classes
-    own = posterior[list(columns)]
-
-    def weigh(log_f: np.ndarray, individuals: slice) -> tuple[np.ndarray, Sums]:
-        return own[:, individuals] * likelihood.weight[individuals], ()
-
-    zero = np.zeros((len(own), likelihood.data.n_attributes))
-    return likelihood.table.sweep(zero, weigh).curvature[np.isin(columns, classes)]
-
-
-def _lost_part(
-    coefficient: np.ndarray,
-    information: np.ndarray,
-    equal: np.ndarray,
-    size: float,
-    unit: np.ndarray,
-) -> np.ndarray:
-    """Share of each coefficient in directions that equal probabilities identify, and these do not.
-
-    Parameters
-    ----------
-    coefficient : ndarray, shape (D,)
-    information, equal : ndarray, shape (D, D)
-        Complete information, here and at equal probabilities.
-    size : float
-        Number of choices behind it.
-    unit : ndarray, shape (D,)
-        Of the coefficients.
-
-    Returns
-    -------
-    ndarray, shape (D,)
-        Size of the diverging part, in these units; zeros if none diverges.
-    """
-    whiten, _ = whitener(equal, unit)
-    remains, direction = np.linalg.eigh(whiten.T @ information @ whiten)
-    whiten = whiten @ direction
-    reach = whiten.T @ equal @ coefficient
-    is_lost = remains * np.maximum(size, reach**2) < _LEAST_SURPRISES
-    return np.abs(whiten[:, is_lost] @ reach[is_lost]) / unit
 
 
 def _spectrum(at: Evaluation, unit: np.ndarray) -> Spectrum:
@@ -498,11 +408,11 @@ def identified_basis(
     -------
     basis : ndarray, shape (n, n − m)
         Of these parameters; n are in ``which``, and m directions are flat.
-    is_flat : ndarray of bool, shape (n,)
-        Which of them have a part in a flat direction.
+    flat : ndarray, shape (n, m)
+        The others: orthonormal, with parameters in units of one util per spread.
     """
     constraints, own = likelihood.constraints, np.ix_(which, which)
-    unit = constraints.reduced(_units(likelihood))[which]
+    unit = constraints.reduced(parameter_units(likelihood))[which]
     information, complete = (
         constraints.quadratic(matrix)[own] for matrix in (-at.hessian, at.complete_information)
     )
@@ -510,8 +420,7 @@ def identified_basis(
     is_exact = null.shape[1] or not len(left) or left[0] <= _POSITIVE
     flat = np.hstack([null, direction[:, left <= (_POSITIVE if is_exact else _MERGING)]])
     vector, _, _ = np.linalg.svd(flat / np.linalg.norm(flat, axis=0))
-    is_flat = np.linalg.norm(vector[:, : flat.shape[1]], axis=1) > _PART
-    return unit[:, None] * vector[:, flat.shape[1] :], is_flat
+    return unit[:, None] * vector[:, flat.shape[1] :], vector[:, : flat.shape[1]]
 
 
 def _leading(direction: np.ndarray, names: list[str]) -> str:
@@ -519,14 +428,3 @@ def _leading(direction: np.ndarray, names: list[str]) -> str:
     load = np.abs(direction)
     order = np.argsort(-load)[:6]
     return ", ".join(names[i] for i in order if load[i] > _LEADING * load.max())
-
-
-def _units(likelihood: MixtureLikelihood) -> np.ndarray:
-    """One util per spread of an attribute, or per root mean square of a covariate, (D,)."""
-    covariate = np.sqrt((likelihood.membership.z**2).mean(axis=0))
-    return 1 / np.concatenate(
-        [
-            np.tile(likelihood.data.exog_scale, likelihood.n_classes),
-            np.tile(covariate, likelihood.n_classes - 1),
-        ]
-    )

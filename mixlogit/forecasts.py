@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mixlogit.formula import ChoiceSets
     from mixlogit.likelihood import Parameters
     from mixlogit.model import MixedMultinomialLogit
+    from mixlogit.uncertainty import Uncertainty
 
 __all__ = ["ForecastResults"]
 
@@ -72,6 +73,7 @@ class ForecastResults:
 
     model: MixedMultinomialLogit
     n_classes: int
+    _uncertainty: Uncertainty
 
     if TYPE_CHECKING:
 
@@ -416,21 +418,21 @@ class ForecastResults:
 
         Returns arrays of shape (1 or 2, segments · J) and (segments · J,).
         """
-        parameters, covariance = self._parameters, self.cov_params()
+        parameters, uncertainty = self._parameters, self._uncertainty
         markets = [self._market(sets, names, history) for sets in several]
         shape = (len(segments), len(names))
         value, error = np.empty((len(markets), *shape)), np.empty(shape)
-        at_once = max(_NUMBERS_PER_BLOCK // len(covariance), 1)
+        at_once = max(_NUMBERS_PER_BLOCK // len(uncertainty.matrix), 1)
         for start in range(0, len(names), at_once):
             part = np.arange(start, min(start + at_once, len(names)))
-            gradient = np.zeros((len(segments), len(part), len(covariance)))
+            gradient = np.zeros((len(segments), len(part), len(uncertainty.matrix)))
             for m, market in enumerate(markets):
                 value[m][:, part], slope = shares_of_alternatives(
                     market, parameters, part, segments
                 )
                 gradient = slope - gradient
             for i in range(len(segments)):
-                error[i, part] = delta_errors(gradient[i], covariance)
+                error[i, part] = delta_errors(gradient[i], uncertainty)
         return value.reshape(len(markets), -1), error.ravel()
 
     # -- log-sums ------------------------------------------------------------------------------

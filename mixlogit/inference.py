@@ -16,6 +16,7 @@ from mixlogit.arguments import as_floats, is_iterable
 from mixlogit.constraints import read_equations
 from mixlogit.errors import ArgumentError, did_you_mean, plural, shortened, verb
 from mixlogit.postestimation import interval_labels, normal_quantile
+from mixlogit.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from mixlogit.model import MixedMultinomialLogit
@@ -31,6 +32,7 @@ class InferenceResults(LikelihoodModelResults):
     model: MixedMultinomialLogit
     cov_params_default: np.ndarray
     cov_type: str
+    _uncertainty: Uncertainty
 
     def initialize(self, model: Any, params: Any, **keywords: Any) -> None:
         """Set up the results, as statsmodels does when they are made, and never again.
@@ -78,8 +80,8 @@ class InferenceResults(LikelihoodModelResults):
     ) -> np.ndarray:
         """Covariance of the estimates, or of linear combinations of them.
 
-        As in statsmodels, but a combination is nan only where it depends on a parameter that has
-        no standard error.
+        As in statsmodels, but a combination is nan only where it has no standard error. Where
+        coefficients diverge together, a contrast of two of them may have one.
 
         Parameters
         ----------
@@ -126,6 +128,9 @@ class InferenceResults(LikelihoodModelResults):
             return whole
         rows = self._combinations("r_matrix", r_matrix)
         columns = rows if other is None else self._combinations("other", other)
+        if cov_p is None and not self._uncertainty.is_whole:
+            found = self._uncertainty.between(np.atleast_2d(rows), np.atleast_2d(columns))
+            return found.reshape(rows.shape[:-1] + columns.shape[:-1])
         found = nan_dot(np.atleast_2d(rows), nan_dot(whole, np.atleast_2d(columns).T))
         return found.reshape(rows.shape[:-1] + columns.shape[:-1])
 
@@ -176,8 +181,8 @@ class InferenceResults(LikelihoodModelResults):
         -------
         ContrastResults
             Of statsmodels: ``effect``, ``sd``, ``tvalue``, ``pvalue``, ``conf_int()``. The test is
-            nan where a parameter without a standard error is involved, or where the constraints
-            leave nothing to test.
+            nan where a combination has no standard error, or where the constraints leave nothing
+            to test. Coefficients that diverge together have none, but a contrast of them may.
 
         Raises
         ------
@@ -229,8 +234,8 @@ class InferenceResults(LikelihoodModelResults):
         Raises
         ------
         ArgumentError
-            The hypotheses cannot be read, an argument has another shape, a parameter that is
-            involved has no standard error, or the constraints leave nothing to test.
+            The hypotheses cannot be read, an argument has another shape, a combination has no
+            standard error, or the constraints leave nothing to test.
         """
         coefficients, constants = self._equations(r_matrix)
         for name, value in (("use_f", use_f), ("scalar", scalar)):
@@ -401,7 +406,7 @@ class InferenceResults(LikelihoodModelResults):
     def _errors_of(self, coefficients: np.ndarray, cov_p: Any) -> np.ndarray:
         """Standard errors of combinations, (M,); 0 where they are 0 but for round-off."""
         variance = np.diag(np.atleast_2d(self.cov_params(coefficients, cov_p=cov_p)))
-        whole = np.diag(self.cov_params(cov_p=cov_p))
+        whole = np.diag(self._uncertainty.matrix if cov_p is None else self.cov_params(cov_p=cov_p))
         own = np.sqrt(np.maximum(np.nan_to_num(whole), 0.0))
         error = np.sqrt(np.maximum(variance, 0.0))  # nan stays
         return np.where(error <= _ROUND_OFF * (np.abs(coefficients) @ own), 0.0, error)

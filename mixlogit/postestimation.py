@@ -10,6 +10,7 @@ from scipy import stats
 
 from mixlogit.arguments import is_number
 from mixlogit.errors import ArgumentError
+from mixlogit.uncertainty import Uncertainty
 
 __all__ = [
     "Criteria",
@@ -127,21 +128,27 @@ def share_gradient(prior: np.ndarray, weight: np.ndarray, z: np.ndarray) -> np.n
     return out.reshape(n_classes, -1)
 
 
-def delta_errors(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def delta_errors(gradient: np.ndarray, covariance: np.ndarray | Uncertainty) -> np.ndarray:
     """Standard errors of smooth functions of the parameters, by the delta method.
 
     Parameters
     ----------
     gradient : ndarray, shape (M, D)
         Of M functions.
-    covariance : ndarray, shape (D, D)
-        Of the parameters; nan in the rows and columns of those without errors.
+    covariance : ndarray, shape (D, D), or Uncertainty
+        Of the parameters; a matrix is nan in the rows and columns of those without errors.
 
     Returns
     -------
     ndarray, shape (M,)
-        nan where a function depends on a parameter without an error.
+        nan where a function depends on a parameter without an error, or changes along a direction
+        that is lost. Where coefficients diverge, what tends to a limit does not.
     """
+    if isinstance(covariance, Uncertainty) and not covariance.is_whole:
+        error = delta_errors(gradient, covariance.matrix)
+        return np.where(covariance.is_unknown(gradient, error), np.nan, error)
+    if isinstance(covariance, Uncertainty):
+        covariance = covariance.matrix
     has_none = np.isnan(np.diag(covariance))
     # slopes of a ratio to next to nothing have no squares: powers of two come out and go in again
     power = np.frexp(np.abs(gradient).max(axis=1, initial=0.0))[1]

@@ -285,7 +285,7 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
     for name in ("llf", "em_iterations", "finished", "is_best"):
         arrays[f"starts.{name}"] = fit.starts[name].to_numpy()
     proof = vars(fit.certificate) | {
-        name: list(getattr(fit.certificate, name)) for name in ("diverging", "unmet")
+        name: list(getattr(fit.certificate, name)) for name in ("diverging", "unmet", "huge")
     }
     return {
         "value": number(at.value),
@@ -383,6 +383,7 @@ def _certificate_of(record: Record) -> Certificate:
         n_agree=record.integer("n_agree"),
         diverging=record.texts("diverging"),
         unmet=record.texts("unmet") if record.has("unmet") else (),
+        huge=record.texts("huge") if record.has("huge") else (),
     )
 
 
@@ -487,10 +488,10 @@ def results_record(
     data = model.choices
     is_known = include_data and not isinstance(data, Withheld)
     choices = _choices_record(data, arrays, include_data)
-    covariance = np.asarray(results.cov_params_default)
+    uncertainty = results._uncertainty
     arrays |= {"shares": results._shares, "share_slope": results._share_slope}
-    if not np.isnan(covariance).all():
-        arrays["covariance"] = covariance
+    if results.cov_type != "none":
+        arrays |= {"covariance": uncertainty.matrix, "lost": uncertainty.lost}
     labels = groups = None
     if is_known:
         labels = _row_labels_record(model._row_index, data.n_rows, arrays)
@@ -516,6 +517,7 @@ def results_record(
         "settings": _settings_record(results.mle_settings),
         "cov_type": results.cov_type,
         "has_covariance": "covariance" in arrays,
+        "has_lost": "lost" in arrays,
         "groups": groups,
         "llnull": number(results.llnull),
         "ll_constants": number(results.ll_constants),

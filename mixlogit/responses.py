@@ -422,7 +422,7 @@ class ResponseResults(ForecastResults):
         index = pd.MultiIndex.from_product(
             labels, names=["segment", "share_of", "change_in"][: 1 + n_axes]
         )
-        error = delta_errors(gradient.reshape(len(index), -1), self.cov_params())
+        error = delta_errors(gradient.reshape(len(index), -1), self._uncertainty)
         return pd.DataFrame(estimate_columns(name, value.ravel(), error, alpha), index=index)
 
 

@@ -12,13 +12,12 @@ from statsmodels.base.model import LikelihoodResultsWrapper
 from statsmodels.base.wrapper import populate_wrapper
 
 from mixlogit.archive import write_archive
-from mixlogit.certificate import Certificate, identified_basis
+from mixlogit.certificate import Certificate
 from mixlogit.constants import constants_log_likelihood
-from mixlogit.covariance import covariance
 from mixlogit.estimation import Fit
 from mixlogit.figures import FigureResults
 from mixlogit.inference import InferenceResults
-from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
+from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.nested import membership_tests
 from mixlogit.pooled import at_equal_probabilities, pooled_ascent
 from mixlogit.postestimation import (
@@ -30,6 +29,7 @@ from mixlogit.records import results_record
 from mixlogit.responses import ResponseResults
 from mixlogit.summary import Block, Summary, coefficient_table
 from mixlogit.threads import share_cores
+from mixlogit.uncertainty import Uncertainty, uncertainty_of
 from mixlogit.welfare import WelfareResults
 from mixlogit.withheld import Withheld
 
@@ -104,8 +104,8 @@ class MixedMultinomialLogitResults(
         ``groups`` (by individual, in the order of `posterior`) for "cluster".
     settings : dict
         What `fit` was called with.
-    matrix : ndarray, shape (D, D), optional
-        The covariance, if it is known; computed if None.
+    uncertainty : Uncertainty, optional
+        The covariance, and what has none, if it is known; computed if None.
 
     Attributes
     ----------
@@ -149,12 +149,15 @@ class MixedMultinomialLogitResults(
         cov_type: str,
         cov_kwds: dict[str, Any] | None,
         settings: dict[str, Any],
-        matrix: np.ndarray | None = None,
+        uncertainty: Uncertainty | None = None,
     ) -> None:
         data, constraints = model.choices, model.constraints
         keywords = dict(cov_kwds or {})
-        if matrix is None:
-            matrix = _covariance_of(model, fit, cov_type, keywords, settings["penalty"])
+        if uncertainty is None:
+            likelihood = model.likelihood(settings["penalty"])
+            uncertainty = uncertainty_of(likelihood, fit, cov_type, keywords)
+        self._uncertainty = uncertainty
+        matrix = uncertainty.reported()
         super().__init__(model, fit.parameters.flat(), normalized_cov_params=matrix)
         self.cov_params_default = matrix
         self.cov_type = cov_type
@@ -505,6 +508,8 @@ class MixedMultinomialLogitResults(
         notes = []
         if not self.converged:
             notes.append(f"Not a certified maximum. {certificate.message}")
+        elif certificate.huge:
+            notes.append(certificate.message)
         notes += [
             f"N in BIC and CAIC is the number of individuals, {self.nobs:,}.",
             self._covariance_in_words(data.is_weighted),
@@ -513,7 +518,9 @@ class MixedMultinomialLogitResults(
         is_bounded = np.isin(self.model.param_names, self.at_bound)
         if self.cov_type != "none" and np.isnan(self.bse[~is_bounded]).any():
             notes.append(
-                "A standard error is nan where a coefficient diverges or is not identified."
+                "A standard error is nan where a coefficient diverges or is not identified. What "
+                "tends to a limit all the same, such as differences of coefficients that diverge "
+                "together, and shares, has one."
             )
         if self.mle_settings["penalty"]:
             notes.append(
@@ -570,64 +577,6 @@ class MixedMultinomialLogitResults(
         classes = type(self).__mro__
         lazy = {n for c in classes for n, v in vars(c).items() if isinstance(v, cached_property)}
         return {name: value for name, value in self.__dict__.items() if name not in lazy}
-
-
-def _covariance_of(
-    model: MixedMultinomialLogit,
-    fit: Fit,
-    cov_type: str,
-    keywords: dict[str, Any],
-    penalty: float,
-) -> np.ndarray:
-    """Covariance of the estimates, (D, D).
-
-    Where coefficients diverge, or are not identified, the others have the errors they would have
-    without them.
-    """
-    data, likelihood, constraints = model.choices, model.likelihood(penalty), model.constraints
-    free_names = np.array(model.param_names, dtype=object)[constraints.free]
-    is_held = constraints.at_bound(fit.parameters.flat())
-    is_lost = np.isin(free_names, (*fit.certificate.diverging, *fit.certificate.unmet))
-    finite = ~is_lost & ~is_held
-    known, basis = fit.evaluation, None
-    if cov_type != "none" and fit.certificate.status == "flat":
-        if not isinstance(known, Evaluation):
-            known = likelihood.evaluate(fit.parameters.flat())
-        basis, is_flat = identified_basis(likelihood, known, finite)
-
-    def of_finite(matrix: np.ndarray) -> np.ndarray:
-        own = constraints.quadratic(matrix)[np.ix_(finite, finite)]
-        return own if basis is None else basis.T @ own @ basis
-
-    def hessian() -> np.ndarray:
-        at = known if isinstance(known, Evaluation) else likelihood.evaluate(fit.parameters.flat())
-        return of_finite(at.hessian)
-
-    def scores() -> Iterator[tuple[slice, np.ndarray]]:
-        for individuals, block in likelihood.score_blocks(fit.parameters):
-            own = constraints.gradient(block)[:, finite]
-            yield individuals, own if basis is None else own @ basis
-
-    outer = known.outer if isinstance(known, Evaluation) else None
-    weights = data.weights, data.entries.frequency
-    found = covariance(
-        cov_type,
-        hessian,
-        scores,
-        *weights,
-        None if outer is None else of_finite(outer),
-        **keywords,
-    )
-    if basis is not None:
-        found = basis @ found @ basis.T
-        found[is_flat] = found[:, is_flat] = np.nan
-    shape = 2 * (constraints.n_free,)
-    if cov_type == "none" or finite.all():
-        reduced = np.broadcast_to(found, shape)  # one nan in memory, if there are none
-    else:
-        reduced = np.full(shape, np.nan)
-        reduced[np.ix_(finite, finite)] = found
-    return constraints.covariance(reduced)
 
 
 def _with_words(table: pd.DataFrame, which: np.ndarray, words: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from mixlogit.records import (
 )
 from mixlogit.results import MixedMultinomialLogitResults, ResultsWrapper
 from mixlogit.terms import formula_of
+from mixlogit.uncertainty import Uncertainty
 
 __all__ = ["read_results"]
 
@@ -113,7 +114,7 @@ def _results_of(file: Archive) -> ResultsWrapper:
         cov_type,
         None if groups is None else {"groups": groups},
         settings_of(header.part("settings")),
-        _covariance_of(file, len(fit.parameters.flat())),
+        _uncertainty_of(file, len(fit.parameters.flat())),
     )
     # what is computed from the data when it is asked for, and may have no data to be computed from
     results.__dict__.update(
@@ -129,15 +130,14 @@ def _results_of(file: Archive) -> ResultsWrapper:
     return ResultsWrapper(results)
 
 
-def _covariance_of(file: Archive, n_params: int) -> np.ndarray:
-    """Covariance of the estimates, (D, D); nan, once in memory, where there is none."""
+def _uncertainty_of(file: Archive, n_params: int) -> Uncertainty:
+    """Covariance of the estimates, nan, once in memory, where there is none; and what is lost."""
     shape = n_params, n_params
     if not file.header.flag("has_covariance"):
-        return np.broadcast_to(np.nan, shape)
-    matrix = file.floats("covariance", shape, finite=False)
-    if np.isinf(matrix).any():
-        raise StorageError("its covariance is infinite")
-    return matrix
+        return Uncertainty(np.broadcast_to(np.nan, shape), np.zeros((n_params, 0)))
+    if not (file.header.has("has_lost") and file.header.flag("has_lost")):  # in the first files
+        return Uncertainty.of(file.floats("covariance", shape, finite=False))
+    return Uncertainty(file.floats("covariance", shape), file.floats("lost", (n_params, None)))
 
 
 def _refuse_other_class_sets(spec: ChoiceFormula, choices: ChoiceData, n_classes: int) -> None:

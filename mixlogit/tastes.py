@@ -22,6 +22,7 @@ from mixlogit.valuation import individual_tastes, population_tastes
 if TYPE_CHECKING:
     from mixlogit.likelihood import MixtureLikelihood, Parameters
     from mixlogit.model import MixedMultinomialLogit
+    from mixlogit.uncertainty import Uncertainty
 
 __all__ = ["TasteResults"]
 
@@ -31,6 +32,7 @@ class TasteResults:
 
     model: MixedMultinomialLogit
     n_classes: int
+    _uncertainty: Uncertainty
     params: np.ndarray
 
     if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class TasteResults:
         """Delta-method standard errors of the shares, (K,)."""
         gradient = self._share_slope
         tastes = np.zeros((self.n_classes, len(self.params) - gradient.shape[1]))
-        return delta_errors(np.hstack([tastes, gradient]), self.cov_params())
+        return delta_errors(np.hstack([tastes, gradient]), self._uncertainty)
 
     def class_share_table(self, alpha: float = 0.05) -> pd.DataFrame:
         """Class shares with delta-method standard errors and intervals.
@@ -160,8 +162,8 @@ class TasteResults:
             of what is possible, and has no derivative there.
         """
         tastes = population_tastes(self._parameters.beta, self._shares, self._share_slope)
-        mean_error = delta_errors(tastes.mean_gradient, self.cov_params())
-        std_error = delta_errors(tastes.std_gradient, self.cov_params())
+        mean_error = delta_errors(tastes.mean_gradient, self._uncertainty)
+        std_error = delta_errors(tastes.std_gradient, self._uncertainty)
         names = self.model.choices.exog_names
         notes = []
         for i, error in enumerate(mean_error):

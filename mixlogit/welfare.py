@@ -109,7 +109,7 @@ class WelfareResults(WillingnessResults):
         found = [segment_ratio(gain, total, k, common=common) for k in self._segments]
         change = np.array([float(value) for value, _ in found])
         gradient = np.stack([slope for _, slope in found])
-        error = delta_errors(gradient, self.cov_params())
+        error = delta_errors(gradient, self._uncertainty)
         notes = self._welfare_notes(price, slope, market, gradient, error, alpha)
         return pd.DataFrame(
             {**estimate_columns("change", change, error, alpha), "note": notes},

@@ -417,7 +417,9 @@ class WillingnessResults(TasteResults, ForecastResults):
         self, n_draws: int, rng: int | np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws from the distribution of the estimates: tastes (n, K, L) and logits."""
-        drawn = self._parameters.like(draw_parameters(self.params, self.cov_params(), n_draws, rng))
+        drawn = self._parameters.like(
+            draw_parameters(self.params, self._uncertainty.matrix, n_draws, rng)
+        )
         return drawn.beta, drawn.gamma
 
     def _drawn_shares(self, gamma: np.ndarray) -> np.ndarray:
@@ -444,7 +446,7 @@ class WillingnessResults(TasteResults, ForecastResults):
         columns = estimate_columns(
             "wtp",
             np.append(by_class, self._shares @ by_class),
-            delta_errors(gradient, self.cov_params()),
+            delta_errors(gradient, self._uncertainty),
             alpha,
         )
         table = pd.DataFrame(columns, index=[*self._class_names, _POPULATION])
@@ -461,13 +463,20 @@ class WillingnessResults(TasteResults, ForecastResults):
                 )
         if method == "fieller":
             table[labels], own = self._fieller(attribute, cost, alpha)
-        involved = self._involved(attribute, cost)
-        notes = zip(involved, [*doubts, chain(*doubts)], own, strict=True)
+        missing = self._reasons(table["std err"], self._involved(attribute, cost))
+        notes = zip(missing, [*doubts, chain(*doubts)], own, strict=True)
         table["note"] = [
-            "; ".join(text for text in (*self._without_error(at), *doubt, last) if text)
-            for at, doubt, last in notes
+            "; ".join(text for text in (*without, *doubt, last) if text)
+            for without, doubt, last in notes
         ]
         return table
+
+    def _reasons(self, std_err: pd.Series, involved: list[list[int]]) -> list[list[str]]:
+        """Why errors are nan, where they are, from the places of the parameters behind them."""
+        return [
+            self._without_error(at) if is_missing else []
+            for at, is_missing in zip(involved, std_err.isna(), strict=True)
+        ]
 
     def _involved(self, attribute: np.ndarray, cost: np.ndarray) -> list[list[int]]:
         """Places of the parameters that ratios of the classes and of the population depend on."""
@@ -564,7 +573,7 @@ class WillingnessResults(TasteResults, ForecastResults):
             segments = [*range(self.n_classes), None]
             found = [segment_ratio(over, under, k, common=common) for k in segments]
             value = np.array([float(ratio) for ratio, _ in found])
-            error = delta_errors(np.stack([slope for _, slope in found]), self.cov_params())
+            error = delta_errors(np.stack([slope for _, slope in found]), self._uncertainty)
             table = pd.DataFrame(
                 estimate_columns("wtp", value, error, alpha),
                 index=[*self._class_names, _POPULATION],
@@ -575,9 +584,10 @@ class WillingnessResults(TasteResults, ForecastResults):
             involved = self._involved(
                 np.abs(points.attribute).max(axis=0), np.abs(cost).max(axis=0)
             )
+            missing = self._reasons(table["std err"], involved)
             table["note"] = [
-                "; ".join([*self._without_error(own), *doubt])
-                for own, doubt in zip(involved, [*doubts, chain(*doubts)], strict=True)
+                "; ".join([*without, *doubt])
+                for without, doubt in zip(missing, [*doubts, chain(*doubts)], strict=True)
             ]
             tables[one.name] = table
         return tables
@@ -699,7 +709,7 @@ class WillingnessResults(TasteResults, ForecastResults):
             )
             notes.append([*chain(*doubts)])
         gradient = np.stack(gradients)
-        error = delta_errors(gradient, self.cov_params())
+        error = delta_errors(gradient, self._uncertainty)
         missing = [
             self._without_error(np.flatnonzero(own)) if np.isnan(e) else []
             for own, e in zip(gradient, error, strict=True)

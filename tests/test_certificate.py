@@ -293,7 +293,8 @@ def test_a_covariate_that_tells_the_class_is_separation_of_the_gate():
 
 def test_a_class_without_individuals_is_the_boundary():
     model = model_of(panel(0, B[:1]), 2)
-    certificate = certify_at(model, [1.2, -0.8, 3.0, 3.0, -12.0])
+    one = maximise(model.likelihood(n_classes=1).evaluate, np.zeros(2)).x
+    certificate = certify_at(model, [*one, 3.0, 3.0, -12.0])
     assert certificate.status == "boundary"
     assert certificate.message.startswith("Class 2 has vanished")
     assert "fit fewer" in certificate.message
@@ -301,7 +302,8 @@ def test_a_class_without_individuals_is_the_boundary():
 
 def test_several_vanished_classes_are_listed():
     model = model_of(panel(0, B[:1]), 3)
-    certificate = certify_at(model, [1.2, -0.8, 3.0, 3.0, -3, -3, -800.0, -12.0])
+    one = maximise(model.likelihood(n_classes=1).evaluate, np.zeros(2)).x
+    certificate = certify_at(model, [*one, 3.0, 3.0, -3, -3, -800.0, -12.0])
     assert certificate.status == "boundary"
     assert certificate.message.startswith("Classes 2, 3 have vanished")
 

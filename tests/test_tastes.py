@@ -16,6 +16,7 @@ from zoo import CASES, Case, case, random_parameters
 
 from mixlogit import MixedMultinomialLogit, datasets
 from mixlogit.errors import ArgumentError, MixlogitWarning
+from mixlogit.uncertainty import Uncertainty
 from mixlogit.willingness import WillingnessResults
 
 LIMITS = ["[0.025", "0.975]"]
@@ -35,6 +36,10 @@ class AnyEstimates(WillingnessResults):
 
     def cov_params(self) -> np.ndarray:
         return self.covariance
+
+    @property
+    def _uncertainty(self) -> Uncertainty:
+        return Uncertainty.of(self.covariance)
 
 
 def random_estimates(data: Case, n_classes: int, seed: int = 0) -> AnyEstimates:
