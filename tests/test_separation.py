@@ -1,10 +1,4 @@
-"""Errors where something diverges: one direction is lost, and not all that has a part in it.
-
-The study of coverage simulates 500 data sets of each of three designs. It takes some minutes and is
-left out by default:
-
-    pytest -m slow -s tests/test_separation.py
-"""
+"""Errors where something diverges: one direction is lost, and not all that has a part in it."""
 
 from __future__ import annotations
 
