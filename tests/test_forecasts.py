@@ -818,7 +818,7 @@ def test_new_arrays_may_have_ids_that_the_fitted_ones_had_not():
 # -- parameters without errors -----------------------------------------------------------------
 
 
-def test_what_depends_on_a_parameter_without_error_has_none():
+def test_shares_of_others_keep_the_errors_they_have_without_what_nobody_chooses():
     # nobody chooses the train: its constant diverges
     data = survey()
     travelled = data.loc[(data["choice"] == 1) & (data["alternative"] == "train"), "situation"]
@@ -826,8 +826,13 @@ def test_what_depends_on_a_parameter_without_error_has_none():
     with pytest.warns(match="diverg"):
         result = MixedMultinomialLogit.from_formula(FORMULA, data, 1, **PANEL).fit()
     table = result.market_shares()
-    assert table["std err"].isna().all()
+    assert list(table.index[table["std err"].isna()]) == ["train"]
     assert table["share"].notna().all()
+    # the limit: the same choices among the others
+    others = data[data["alternative"] != "train"]
+    limit = MixedMultinomialLogit.from_formula(FORMULA, others, 1, **PANEL).fit().market_shares()
+    # probabilities of the train are below 1e-12
+    np.testing.assert_allclose(table.drop("train"), limit, rtol=1e-8)
 
 
 # -- membership --------------------------------------------------------------------------------
