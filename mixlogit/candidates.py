@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mixlogit.atoms import Atoms, projection_atoms, pull_back, subspace, tensor_atoms
+from mixlogit.axes import Axes
 from mixlogit.blocks import Sums
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.moments import LatentMoments
@@ -25,7 +26,7 @@ __all__ = [
 _CLUSTER_STEPS, _PARTITION_STEPS = 3, 0  # each on its own: random parts hardly differ
 _LLOYD_STEPS = 10  # of k-means
 _WIDE = 100  # attributes from which all parts share the information of the one logit
-_NOISE = (0.3, 1.0)  # utils per standard deviation of an attribute: spread of the draws
+_NOISE = (0.3, 1.0)  # standard deviations of utility along an axis: spread of the draws
 _LEAST_SHARE = 0.02  # of a class at the start, over 1/K
 
 
@@ -86,7 +87,11 @@ def in_subspace(
 
 
 def clusters(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    pooled: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> Parameters:
     """Logits of clusters of individuals, by k-means on what their choices say beyond one logit.
 
@@ -96,6 +101,8 @@ def clusters(
     Parameters
     ----------
     likelihood : MixtureLikelihood
+    axes : Axes
+        In which steps and draws are measured.
     pooled : ndarray, shape (L,)
         Tastes of the one logit.
     n : int
@@ -106,25 +113,34 @@ def clusters(
     Parameters
         With a leading axis of length n.
     """
-    parts = _k_means(likelihood, pooled, n, rng)
-    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts, _CLUSTER_STEPS))
+    parts = _k_means(likelihood, axes, pooled, n, rng)
+    return _mixtures(likelihood, _logits_of_parts(likelihood, axes, pooled, parts, _CLUSTER_STEPS))
 
 
 def partitions(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    pooled: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> Parameters:
     """Logits of random parts of the individuals; arguments as for `clusters`."""
     parts = rng.integers(likelihood.n_classes, size=(n, likelihood.data.n_distinct))
-    return _mixtures(likelihood, _logits_of_parts(likelihood, pooled, parts, _PARTITION_STEPS))
+    beta = _logits_of_parts(likelihood, axes, pooled, parts, _PARTITION_STEPS)
+    return _mixtures(likelihood, beta)
 
 
 def noise(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    pooled: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> Parameters:
-    """Normal draws around one logit, in units of the attributes' spread; as for `clusters`."""
+    """Normal draws around one logit, in units of the spread of utility; as for `clusters`."""
     width = np.exp(rng.uniform(np.log(_NOISE[0]), np.log(_NOISE[1]), size=(n, 1, 1)))
     draws = rng.standard_normal((n, likelihood.n_classes, len(pooled)))
-    return _mixtures(likelihood, pooled + width * draws / likelihood.data.exog_scale)
+    return _mixtures(likelihood, pooled + axes.tastes(width * draws))
 
 
 def _mixtures(
@@ -140,13 +156,17 @@ def _mixtures(
 
 
 def _k_means(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, n: int, rng: np.random.Generator
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    pooled: np.ndarray,
+    n: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Partitions by k-means on whitened scores, from individuals drawn at random, (n, N)."""
     parts = np.empty((n, likelihood.data.n_distinct), dtype=np.int32)
     if n == 0:
         return parts
-    z = _whitened_scores(likelihood, pooled)
+    z = _whitened_scores(likelihood, axes, pooled)
     few = len(z) < likelihood.n_classes
     for i in range(n):
         centres = z[rng.choice(len(z), likelihood.n_classes, replace=few)]
@@ -159,12 +179,12 @@ def _k_means(
     return parts
 
 
-def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.ndarray:
+def _whitened_scores(likelihood: MixtureLikelihood, axes: Axes, pooled: np.ndarray) -> np.ndarray:
     """Scores of the individuals at one logit, of unit variance if it were all there is, (N, D)."""
     n_choices = likelihood.data.choices_per_individual
-    value, vector = np.linalg.eigh(information_of_one(likelihood, pooled))
+    value, vector = np.linalg.eigh(axes.quadratic(information_of_one(likelihood, pooled)))
     keep = value > 1e-10 * value[-1]
-    whiten = vector[:, keep] / np.sqrt(value[keep])
+    whiten = axes.direction @ vector[:, keep] / np.sqrt(value[keep])
     z = np.empty((len(n_choices), whiten.shape[1]), dtype=np.float32)  # half a table of counts
 
     def collect(score: np.ndarray, individuals: slice) -> Sums:
@@ -181,7 +201,11 @@ def _whitened_scores(likelihood: MixtureLikelihood, pooled: np.ndarray) -> np.nd
 
 
 def _logits_of_parts(
-    likelihood: MixtureLikelihood, pooled: np.ndarray, parts: np.ndarray, n_steps: int
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    pooled: np.ndarray,
+    parts: np.ndarray,
+    n_steps: int,
 ) -> np.ndarray:
     """Newton steps of one logit per part of partitions (n, N), and one before: tastes (n, K, L).
 
@@ -192,7 +216,8 @@ def _logits_of_parts(
     at_once = max(likelihood.table.columns_at_once // n_classes, 1)
     if n > at_once:
         some = [parts[i : i + at_once] for i in range(0, n, at_once)]
-        return np.concatenate([_logits_of_parts(likelihood, pooled, p, n_steps) for p in some])
+        beta = [_logits_of_parts(likelihood, axes, pooled, p, n_steps) for p in some]
+        return np.concatenate(beta)
     if not n:
         return np.zeros((0, n_classes, len(pooled)))
     classes = np.arange(n_classes)[:, None]
@@ -212,22 +237,22 @@ def _logits_of_parts(
     share = np.maximum(share / share[:n_classes].sum(), np.finfo(float).tiny)
     table = likelihood.table.plain
     sweep = table.sweep(pooled[None], weigh_all, collect=collect)
-    shared = solve_scaled(sweep.curvature[0], np.eye(len(pooled)), ridge=1e-6)
+    shared = solve_scaled(axes.quadratic(sweep.curvature[0]), np.eye(len(pooled)), ridge=1e-6)
     (gradient,) = sweep.sums
-    beta = np.tile(pooled, (n * n_classes, 1))
-    beta = _stepped(likelihood, beta, gradient @ shared / share)
+    at = np.tile(axes.coordinates(pooled), (n * n_classes, 1))
+    at = _stepped(at, gradient @ axes.direction @ shared / share)
     is_wide = len(pooled) >= _WIDE
     for _ in range(n_steps):
-        sweep = table.sweep(beta, weigh, curvature=not is_wide)
+        sweep = table.sweep(axes.tastes(at), weigh, curvature=not is_wide)
+        gradient = sweep.gradient @ axes.direction
         if is_wide:
-            step = sweep.gradient @ shared / share
+            step = gradient @ shared / share
         else:
-            step = solve_scaled(sweep.curvature, sweep.gradient, ridge=1e-6)
-        beta = _stepped(likelihood, beta, step)
-    return beta.reshape(n, n_classes, len(pooled))
+            step = solve_scaled(axes.quadratic(sweep.curvature), gradient, ridge=1e-6)
+        at = _stepped(at, step)
+    return axes.tastes(at).reshape(n, n_classes, len(pooled))
 
 
-def _stepped(likelihood: MixtureLikelihood, beta: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """Take steps of tastes (M, L), of one util per standard deviation of an attribute at most."""
-    length = np.abs(step * likelihood.data.exog_scale).max(axis=-1, keepdims=True)
-    return beta + step / np.maximum(length, 1.0)
+def _stepped(at: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """Take steps (M, L) along the axes, of one standard deviation of utility at most on each."""
+    return at + step / np.maximum(np.abs(step).max(axis=-1, keepdims=True), 1.0)

@@ -66,7 +66,8 @@ class Certificate:
         Largest fraction of missing information: the rate at which EM converges here; nan where
         coefficients diverge.
     n_finished, n_agree : int
-        Starts that were run to the end, and those within 0.01 of the best log-likelihood.
+        Starts that were run to the end, and those that led to this point: the same tastes, up
+        to the order of the classes.
     diverging : tuple of str
         Names of coefficients that grow without bound. They have no standard errors, nor has what
         else changes along the directions in which they grow.
@@ -76,6 +77,9 @@ class Certificate:
     huge : tuple of str
         Names of coefficients of more than ten utils, in a class that predicts nearly all choices
         of its people, that are finite but have errors as large as themselves.
+    rivals : str
+        Other maxima whose log-likelihood is hardly lower than that of a certified one, and what
+        sets the next one apart.
     """
 
     status: str
@@ -90,6 +94,7 @@ class Certificate:
     diverging: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     huge: tuple[str, ...] = ()
+    rivals: str = ""
 
     @property
     def converged(self) -> bool:
@@ -105,6 +110,7 @@ def certify(
     ended: str,
     n_finished: int,
     n_agree: int,
+    rivals: str = "",
 ) -> Certificate:
     """Name the point that a fit ended at.
 
@@ -117,6 +123,8 @@ def certify(
     ended : {"stationary", "maxiter", "em", "interrupted"}
         Why the iterations ended; "em" when EM converged and no Newton steps were asked for.
     n_finished, n_agree : int
+    rivals : str
+        As in `Certificate`.
 
     Returns
     -------
@@ -169,6 +177,7 @@ def certify(
         em_rate=float("nan") if diverging else found.em_rate,
         n_finished=n_finished,
         n_agree=n_agree,
+        rivals=rivals if status == "converged" else "",
         diverging=tuple(diverging),
         unmet=tuple(likelihood.param_names[j] for j in np.flatnonzero(face.depends_on(unmet))),
         huge=tuple(huge),

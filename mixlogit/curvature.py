@@ -375,7 +375,7 @@ def hessian_products(
         return posterior * weight, change, (gate,)
 
     tastes, (gate,) = likelihood.table.directional(here.beta, along.beta, weigh)
-    tastes -= likelihood.ridge * along.beta
+    tastes -= along.beta @ likelihood.ridge
     return Parameters(tastes, gate).flat()
 
 

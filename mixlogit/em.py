@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from mixlogit.axes import Axes
 from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.newton import solve_scaled
@@ -33,7 +34,7 @@ _Record = TypeVar("_Record", Parameters, Expectation)
 
 _ROUND_OFF = 1e-12  # relative error of a log-likelihood
 _MAX_HALVINGS = 40
-_LONGEST_STEP = 4.0  # utils per standard deviation of an attribute, in one iteration
+_LONGEST_STEP = 4.0  # standard deviations of utility along an axis, in one iteration
 _MANY, _LONGEST_TOGETHER = 48, 2.0  # the same from so many attributes: all of them together
 _MEMORY = 5  # earlier iterations that an extrapolation combines
 _STEADY_GAIN = 2.0  # log-likelihood: with more to gain, this is not yet the foot of a maximum
@@ -135,7 +136,7 @@ class WhitenedStep:
         mass = mean_choices * np.maximum(at.mass, np.finfo(float).tiny)  # choices of each class
         if not likelihood.penalty:
             return self.size / mass[..., None] * (at.beta_gradient @ self._inverse)
-        information = mass[..., None, None] * self.covariance + np.diag(likelihood.ridge)
+        information = mass[..., None, None] * self.covariance + likelihood.ridge
         return self.size * solve_scaled(information, at.beta_gradient)
 
 
@@ -250,6 +251,7 @@ def expectation_maximisation(
     maxiter: int,
     tol: float,
     m_step: MStep | WideStep | None = None,
+    axes: Axes | None = None,
     accelerate: bool = True,
     floor: float | None = None,
     callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None,
@@ -266,6 +268,8 @@ def expectation_maximisation(
         Stop when extrapolation promises less than this gain in log-likelihood; 0 never stops.
     m_step : MStep or WideStep, optional
         `NewtonStep` if None.
+    axes : Axes, optional
+        In which steps are measured and extrapolated; those of the columns if None.
     accelerate : bool
         Whether to extrapolate.
     floor : float, optional
@@ -293,6 +297,7 @@ def expectation_maximisation(
     if isinstance(m_step, WideStep):
         m_step = m_step.for_stack(parameters.beta)
     m_step = m_step or NewtonStep()
+    axes = axes or Axes.of_columns(likelihood.data.exog_scale)
     n_mixtures = len(parameters.beta)
     if not n_mixtures:
         nothing = np.zeros(0)
@@ -307,8 +312,8 @@ def expectation_maximisation(
     final_gap = np.full(n_mixtures, np.inf)
     converged = np.zeros(n_mixtures, dtype=bool)
 
-    plain, promise = _plain_step(likelihood, m_step, here, at)
-    history = _History(_coordinates(likelihood, here), plain)
+    plain, promise = _plain_step(likelihood, axes, m_step, here, at)
+    history = _History(_coordinates(axes, here), plain)
     step, is_leap = plain.copy(), np.zeros(n_mixtures, dtype=bool)
     n_halved = np.zeros(n_mixtures, dtype=int)
     wait, next_wait = np.zeros(n_mixtures, dtype=int), np.full(n_mixtures, _FIRST_WAIT)
@@ -316,7 +321,7 @@ def expectation_maximisation(
     iteration = 0
     while len(active):
         iteration += 1
-        proposal = _from_coordinates(likelihood, history.x + step)
+        proposal = _from_coordinates(likelihood, axes, history.x + step)
         is_due = m_step.refresh > 0 and iteration % m_step.refresh == 0
         there = likelihood.expect(proposal, information=is_due)
         if m_step.refresh and not is_due:
@@ -332,9 +337,9 @@ def expectation_maximisation(
 
         here, at = _choose(rises, proposal, here), _choose(rises, there, at)
         value = np.where(rises, reached, value)
-        plain, promise = _plain_step(likelihood, m_step, here, at)
+        plain, promise = _plain_step(likelihood, axes, m_step, here, at)
         history.forget(~rises)
-        history.append(rises & (n_halved == 0), _coordinates(likelihood, here), plain)
+        history.append(rises & (n_halved == 0), _coordinates(axes, here), plain)
         metric = _metric(likelihood, at)
         left = history.left(metric)
         # a slow direction that the last moves have not followed is still there
@@ -360,7 +365,7 @@ def expectation_maximisation(
             is_leap = (left > 0) & (wait == 0) & (promise < _STEADY_GAIN)
             leap = history.extrapolated(metric)
             leap = _no_longer_than_allowed(leap, likelihood.data.n_attributes)
-            is_leap &= _keeps_signs(likelihood, history.x + leap)
+            is_leap &= _keeps_signs(likelihood, axes, history.x + leap)
             step = np.where(is_leap[:, None], leap, step)
         goes_on = ~converged[active] & (n_iter[active] < maxiter)
         if floor is not None:
@@ -382,6 +387,8 @@ class Climb:
     ----------
     likelihood : MixtureLikelihood
     m_step : MStep or WideStep
+    axes : Axes
+        In which tastes are measured.
     maxiter, tol : int, float
         For those that are run to the end.
     callback : callable, optional
@@ -390,6 +397,7 @@ class Climb:
 
     likelihood: MixtureLikelihood
     m_step: MStep | WideStep
+    axes: Axes
     maxiter: int
     tol: float
     callback: Callable[[int, np.ndarray, np.ndarray, Parameters], None] | None = None
@@ -406,6 +414,7 @@ class Climb:
             maxiter=n_iter,
             tol=0.0,
             m_step=self.m_step,
+            axes=self.axes,
             callback=self.callback,
         )
 
@@ -417,6 +426,7 @@ class Climb:
             maxiter=self.maxiter,
             tol=self.tol,
             m_step=self.m_step,
+            axes=self.axes,
             floor=floor,
             callback=self.callback,
         )
@@ -430,25 +440,29 @@ def _with_old_information(there: Expectation, at: Expectation) -> Expectation:
 
 
 def _plain_step(
-    likelihood: MixtureLikelihood, m_step: MStep, here: Parameters, at: Expectation
+    likelihood: MixtureLikelihood, axes: Axes, m_step: MStep, here: Parameters, at: Expectation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Step of EM in common units (A, D), and the gain that it promises, (A,)."""
+    """Step of EM along the axes (A, D), and the gain that it promises, (A,)."""
     gamma = likelihood.membership.m_step(here.gamma, at.gamma_gradient, at.gamma_information)
     logits = gamma - here.gamma
     if likelihood.constraints.is_none:
-        tastes = m_step.step(likelihood, at) * likelihood.data.exog_scale
+        tastes = axes.coordinates(m_step.step(likelihood, at))
         tastes = _no_longer_than_allowed(tastes, likelihood.data.n_attributes)
     else:
-        tastes, logits = _constrained_step(likelihood, here, at, logits)
-    promise = (tastes / likelihood.data.exog_scale * at.beta_gradient).sum(axis=(-2, -1))
+        tastes, logits = _constrained_step(likelihood, axes, here, at, logits)
+    promise = (axes.tastes(tastes) * at.beta_gradient).sum(axis=(-2, -1))
     promise += (logits * at.gamma_gradient).sum(axis=(-2, -1))
     return Parameters(tastes, logits).flat(), 0.5 * promise
 
 
 def _constrained_step(
-    likelihood: MixtureLikelihood, here: Parameters, at: Expectation, logits: np.ndarray
+    likelihood: MixtureLikelihood,
+    axes: Axes,
+    here: Parameters,
+    at: Expectation,
+    logits: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Newton step of all classes together: tastes in common units, and logits.
+    """Newton step of all classes together: tastes along the axes, and logits.
 
     The logits (A, K − 1, Q) of the membership model are kept where no constraint touches them.
     """
@@ -461,7 +475,7 @@ def _constrained_step(
     information[:, n_tastes:, n_tastes:] = at.gamma_information
     score = Parameters(at.beta_gradient, at.gamma_gradient).flat()
     move = likelihood.unpack(likelihood.constraints.step(here.flat(), score, information))
-    moved = move.beta * likelihood.data.exog_scale
+    moved = axes.coordinates(move.beta)
     # one factor for all classes, whose coefficients may be tied
     longest = np.abs(moved).max(axis=(-2, -1), keepdims=True)
     factor = _LONGEST_STEP / np.maximum(longest, _LONGEST_STEP)
@@ -470,27 +484,26 @@ def _constrained_step(
     return moved * factor, logits
 
 
-def _keeps_signs(likelihood: MixtureLikelihood, x: np.ndarray) -> np.ndarray:
-    """Whether signs are kept at points in common units, (A,)."""
-    return likelihood.constraints.is_inside(_from_coordinates(likelihood, x).flat())
+def _keeps_signs(likelihood: MixtureLikelihood, axes: Axes, x: np.ndarray) -> np.ndarray:
+    """Whether signs are kept at points along the axes, (A,)."""
+    return likelihood.constraints.is_inside(_from_coordinates(likelihood, axes, x).flat())
 
 
-def _coordinates(likelihood: MixtureLikelihood, parameters: Parameters) -> np.ndarray:
-    """Parameters with tastes in utils per standard deviation of an attribute, (A, D)."""
-    return Parameters(parameters.beta * likelihood.data.exog_scale, parameters.gamma).flat()
+def _coordinates(axes: Axes, parameters: Parameters) -> np.ndarray:
+    """Parameters with tastes along the axes, (A, D)."""
+    return Parameters(axes.coordinates(parameters.beta), parameters.gamma).flat()
 
 
-def _from_coordinates(likelihood: MixtureLikelihood, x: np.ndarray) -> Parameters:
+def _from_coordinates(likelihood: MixtureLikelihood, axes: Axes, x: np.ndarray) -> Parameters:
     """Invert `_coordinates`."""
     parameters = likelihood.unpack(x)
-    return Parameters(parameters.beta / likelihood.data.exog_scale, parameters.gamma)
+    return Parameters(axes.tastes(parameters.beta), parameters.gamma)
 
 
 def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
-    """Shorten steps of tastes (.., K, L), or whole steps (A, D), in common units.
+    """Shorten steps of tastes (.., K, L), or whole steps (A, D), along the axes.
 
-    Of few attributes each may change its utils as far as that; of many, which add up, all
-    together.
+    Of few axes each may be followed as far as that; of many, which add up, all together.
     """
     if n_attributes < _MANY:
         length, longest = np.abs(step).max(axis=-1, keepdims=True), _LONGEST_STEP
@@ -500,7 +513,7 @@ def _no_longer_than_allowed(step: np.ndarray, n_attributes: int) -> np.ndarray:
 
 
 def _metric(likelihood: MixtureLikelihood, at: Expectation) -> np.ndarray:
-    """Rough complete information of every parameter in common units, (A, D)."""
+    """Rough complete information of every parameter along the axes, (A, D)."""
     share = at.mass / at.mass.sum(axis=-1, keepdims=True)
     tastes = np.repeat(share, likelihood.data.n_attributes, axis=-1)
     logits = np.repeat(share[:, 1:], likelihood.data.membership.shape[1], axis=-1)

@@ -18,7 +18,8 @@ from mixlogit.errors import ArgumentError
 from mixlogit.incumbent import Incumbent
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
-from mixlogit.pooled import pooled_logit
+from mixlogit.optima import Optimum, describe_rivals, led_to
+from mixlogit.pooled import axes_of_one, pooled_logit
 from mixlogit.starts import INITS, Search, choose_m_step, search
 from mixlogit.threads import share_cores
 
@@ -30,6 +31,7 @@ METHODS = ("em-newton", "em", "newton")
 _HAND_OVER, _HAND_OVER_ALONE = 1e-3, 1.0
 _FACES = 100  # sets of parameters at their bounds that Newton goes through
 _MANY = 300  # parameters from which Newton steps take products with the Hessian, not itself
+_SETTLE = 50  # Newton steps from where EM left a rival of the best start
 _WARM_UP = 20  # EM iterations of the candidates of method="newton"
 
 
@@ -234,12 +236,18 @@ def _finished(
     hessian: bool,
 ) -> Fit:
     """Put the classes in order, and certify where the estimation ended."""
-    parameters = _largest_first(likelihood, likelihood.unpack(params))
+    best = Optimum(likelihood, likelihood.unpack(params), evaluation.value)
+    can_settle = ended == "stationary" and not _has_many(likelihood)
+    optima, number = led_to(found.run, best, partial(_settled, likelihood) if can_settle else None)
+    if optima[0] is not best:
+        params = optima[0].parameters.flat()
+        evaluation = _evaluate(likelihood, params)
+    parameters = _largest_first(likelihood, optima[0].parameters)
     if hessian and isinstance(evaluation, WideEvaluation):
         evaluation = likelihood.evaluate(parameters.flat())
     elif not np.array_equal(parameters.flat(), params):
         evaluation = _evaluate(likelihood, parameters.flat())
-    starts = found.table(likelihood, evaluation.value)
+    starts = found.table(likelihood, evaluation.value, number)
     # the last steps of the best are Newton's, where there was time for them
     is_finished = starts["finished"] | (starts["is_best"] & (ended != "interrupted"))
     moments = found.moments
@@ -253,6 +261,10 @@ def _finished(
         ended=ended,
         n_finished=int(is_finished.sum()),
         n_agree=int((is_finished & starts["is_best"]).sum()),
+        rivals=describe_rivals(
+            [replace(best, parameters=parameters, value=evaluation.value), *optima[1:]],
+            likelihood.param_names,
+        ),
     )
     return Fit(
         parameters=parameters,
@@ -265,6 +277,16 @@ def _finished(
         n_candidate_iterations=found.n_candidate_iterations,
         moments=moments,
     )
+
+
+def _settled(likelihood: MixtureLikelihood, mixture: Parameters) -> tuple[Parameters, float]:
+    """Go on from where EM left a mixture to its maximum, and the value there."""
+    params, at, _, _ = _newton(likelihood, mixture.flat(), _SETTLE, _watch_nothing)
+    return likelihood.unpack(params), at.value
+
+
+def _watch_nothing(n_iter: int, at: Evaluation, params: np.ndarray) -> None:
+    """Do without a callback."""
 
 
 def _largest_first(likelihood: MixtureLikelihood, parameters: Parameters) -> Parameters:
@@ -356,5 +378,6 @@ def _single_start(
         run = Run(stack, value, nothing, np.array([np.inf]), nothing.astype(bool))
     else:
         m_step = choose_m_step(likelihood, pooled_logit(likelihood))
-        run = Climb(likelihood, m_step, maxiter, tol, callback).to_the_end(stack)
+        climb = Climb(likelihood, m_step, axes_of_one(likelihood), maxiter, tol, callback)
+        run = climb.to_the_end(stack)
     return Search(run, ("start_params",), 1, int(run.n_iter[0]))

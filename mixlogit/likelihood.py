@@ -179,8 +179,8 @@ class MixtureLikelihood:
     table : ChoiceTable
     n_classes : int
     penalty : float
-        Ridge: half of it times the squared coefficients, each in units of one over the standard
-        deviation of its attribute within situations, is taken off the log-likelihood.
+        Ridge: half of it times the variance of utility within situations, beta' C beta with C the
+        covariance of the attributes there, is taken off the log-likelihood for every class.
     restrictions : Restrictions
         On the parameters; derivatives are by all parameters in any case.
 
@@ -206,7 +206,7 @@ class MixtureLikelihood:
         self.membership = for_design(
             data.membership, data.membership_names, float(self.weight.sum())
         )
-        self.ridge = penalty * data.exog_scale**2  # (L,)
+        self.ridge = penalty * data.exog_covariance  # (L, L)
         self.restrictions = restrictions
         self.constraints = restrictions.on(self.param_names, data.exog_names, n_classes)
 
@@ -295,7 +295,7 @@ class MixtureLikelihood:
         """What the ridge takes off the log-likelihood: (..., K, L) -> (...)."""
         if not self.penalty:
             return np.zeros(beta.shape[:-2])
-        return 0.5 * (self.ridge * beta**2).sum(axis=(-2, -1))
+        return 0.5 * (beta @ self.ridge * beta).sum(axis=(-2, -1))
 
     def _log_prior(self, gamma: np.ndarray) -> Callable[[slice], np.ndarray]:
         """Log class probabilities of some individuals; found once where all have the same."""
@@ -347,9 +347,9 @@ class MixtureLikelihood:
         gradient = sweep.gradient.reshape(beta.shape)
         curvature = sweep.curvature.reshape(n_mixtures, n_classes, *sweep.curvature.shape[1:])
         if self.penalty:
-            gradient = gradient - self.ridge * beta
+            gradient = gradient - beta @ self.ridge
         if self.penalty and information:
-            curvature = curvature + np.diag(self.ridge)
+            curvature = curvature + self.ridge
         return Expectation(llf, gradient, curvature, gamma_gradient, gamma_information, mass)
 
     def evaluate(self, params: np.ndarray) -> Evaluation:
@@ -397,12 +397,12 @@ class MixtureLikelihood:
         complete = np.zeros(2 * [len(params)])
         for k in range(n_classes):
             tastes = slice(k * n_attributes, (k + 1) * n_attributes)
-            complete[tastes, tastes] = sweep.curvature[k] + np.diag(self.ridge)
+            complete[tastes, tastes] = sweep.curvature[k] + self.ridge
         complete[n_tastes:, n_tastes:] = gate_information[0]
         hessian = missing - complete
         return Evaluation(
             value=float(llf[0] - self.penalty_at(beta)),
-            score=Parameters(sweep.gradient - self.ridge * beta, gate_score[0]).flat(),
+            score=Parameters(sweep.gradient - beta @ self.ridge, gate_score[0]).flat(),
             hessian=0.5 * (hessian + hessian.T),
             llf=float(llf[0]),
             complete_information=complete,

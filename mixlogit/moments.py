@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mixlogit.axes import Axes
 from mixlogit.errors import ArgumentError, OneChoiceWarning, plural, warn
 from mixlogit.logit import ChoiceTable
 
@@ -213,10 +214,11 @@ def _coordinates(table: ChoiceTable, weight: np.ndarray, base: np.ndarray) -> Co
         scaled = rows.deviation * (rows.mass * rows.probability)[:, None]
         information += scaled.T @ rows.deviation
     information /= float(weight @ table.data.choices_per_individual)
-    scale = table.data.exog_scale  # ranks do not depend on the units of the attributes
-    value, vector = np.linalg.eigh(information / np.outer(scale, scale))
-    keep = value > _RANK_TOLERANCE * value[-1]
-    return Coordinates(base, vector[:, keep] / np.sqrt(value[keep]) / scale[:, None])
+    # neither ranks nor axes depend on which columns span the utility
+    axes = Axes.principal(table.data.exog_covariance, information, base)
+    value = np.diag(axes.quadratic(information))
+    keep = value > _RANK_TOLERANCE * value.max()
+    return Coordinates(base, axes.direction[:, keep] / np.sqrt(value[keep]))
 
 
 def _refuse_order(asked: int, order: int) -> None:

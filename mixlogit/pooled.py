@@ -10,11 +10,18 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from mixlogit.axes import Axes
 from mixlogit.likelihood import Evaluation, MixtureLikelihood
 from mixlogit.logit import ChoiceTable
 from mixlogit.newton import Ascent, maximise
 
-__all__ = ["at_equal_probabilities", "information_of_one", "pooled_ascent", "pooled_logit"]
+__all__ = [
+    "at_equal_probabilities",
+    "axes_of_one",
+    "information_of_one",
+    "pooled_ascent",
+    "pooled_logit",
+]
 
 _WHOLE_STEPS = 1e6  # first trust region of a concave function: steps are as long as Newton's
 _ENOUGH = 1e-14  # a start, and a unit: to a ten-millionth of a standard error
@@ -50,6 +57,17 @@ def pooled_ascent(likelihood: MixtureLikelihood) -> Ascent[Evaluation]:
 def pooled_logit(likelihood: MixtureLikelihood) -> np.ndarray:
     """Coefficients (L,) of the logit with one class."""
     return pooled_ascent(likelihood).x
+
+
+def axes_of_one(likelihood: MixtureLikelihood) -> Axes:
+    """Axes of the information of the logit with one class, for searches on its table.
+
+    Those of single columns where restrictions are stated of these.
+    """
+    if not likelihood.constraints.is_none:
+        return Axes.of_columns(likelihood.data.exog_scale)
+    ascent = pooled_ascent(likelihood)
+    return Axes.principal(likelihood.data.exog_covariance, -ascent.evaluation.hessian, ascent.x)
 
 
 def information_of_one(likelihood: MixtureLikelihood, tastes: np.ndarray) -> np.ndarray:

@@ -284,6 +284,7 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
         arrays |= {"moments_beta": fit.moments.beta, "moments_gamma": fit.moments.gamma}
     for name in ("llf", "em_iterations", "finished", "is_best"):
         arrays[f"starts.{name}"] = fit.starts[name].to_numpy()
+    arrays["starts.optimum"] = fit.starts["optimum"].to_numpy(int, na_value=0)
     proof = vars(fit.certificate) | {
         name: list(getattr(fit.certificate, name)) for name in ("diverging", "unmet", "huge")
     }
@@ -384,12 +385,14 @@ def _certificate_of(record: Record) -> Certificate:
         diverging=record.texts("diverging"),
         unmet=record.texts("unmet") if record.has("unmet") else (),
         huge=record.texts("huge") if record.has("huge") else (),
+        rivals=record.text("rivals") if record.has("rivals") else "",
     )
 
 
 def _starts_of(file: Archive, origins: tuple[str, ...]) -> pd.DataFrame:
     """One row per start."""
     n = len(origins)
+    optimum = file.array("starts.optimum", "i", (n,))
     return pd.DataFrame(
         {
             "llf": file.floats("starts.llf", (n,), finite=False),
@@ -397,6 +400,7 @@ def _starts_of(file: Archive, origins: tuple[str, ...]) -> pd.DataFrame:
             "origin": list(origins),
             "finished": file.array("starts.finished", "b", (n,)),
             "is_best": file.array("starts.is_best", "b", (n,)),
+            "optimum": pd.arrays.IntegerArray(optimum, optimum == 0),
         },
         index=pd.RangeIndex(n, name="start"),
     )

@@ -537,6 +537,8 @@ class MixedMultinomialLogitResults(
                 "Only one of the finished starts reached this log-likelihood. Raise n_starts to "
                 "be surer that it is the global maximum."
             )
+        if certificate.rivals:
+            notes.append(certificate.rivals)
         most = data.choices_per_individual[1]
         if self.n_classes > 1 and most == 1 and data.n_situations > 1:
             notes.append(

@@ -7,15 +7,15 @@ classes adjust, and then the class that is missed least is removed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import scipy.optimize
 
+from mixlogit.axes import Axes
 from mixlogit.blocks import Sums
 from mixlogit.em import Climb, Run
 from mixlogit.likelihood import MixtureLikelihood, Parameters
+from mixlogit.optima import RIVAL, Optimum
 from mixlogit.race import SAME_OPTIMUM
 
 __all__ = ["improve", "shrink", "splits"]
@@ -25,14 +25,11 @@ _REMOVALS = 2  # per split
 _RUNGS = (4, 10)  # EM iterations of the proposals, and of the better third
 _FINALISTS = 2
 _SHAKES = 4
-_SHAKE = 4.0  # standard errors, if the classes were observed
-_FARTHEST = 10.0  # utils per standard deviation of an attribute: how far a shake goes
 _SHAKE_RUNGS = (6, 6)
+_LONGEST_SPLIT = 1.0  # standard deviations of utility: from a class to its parts
 _MANY_CLASSES = 6  # from which local optima abound, and every move is tried
-_RIVAL = 3.0  # log-likelihood between optima that data of this size hardly tell apart
 _SOURCES = 2  # of the best distinct optima, how many are improved on
 _MAX_ROUNDS = 20
-_NEAR = 4.0  # squared standard errors, if the classes were observed, of all tastes together
 _LEAST_EXCESS = 0.05  # of the variance of scores, relative to their information
 
 
@@ -63,7 +60,7 @@ def improve(
     """
     finished: list[Run] = []
     work = 0.0
-    explored: list[_Optimum] = []
+    explored: list[Optimum] = []
     while climb.likelihood.n_classes > 2 and len(explored) < (n_rounds or _MAX_ROUNDS):
         known = Run.stack([best, *finished])
         is_hard = climb.likelihood.n_classes >= _MANY_CLASSES or _has_rival(known)
@@ -73,7 +70,7 @@ def improve(
         if source is None:
             break
         top = float(known.value.max())
-        here = _Optimum.at(climb.likelihood, known.parameters[source], known.value[source])
+        here = Optimum(climb.likelihood, known.parameters[source], float(known.value[source]))
         explored.append(here)
         moves = [partial(_split_and_remove, rank=0)]
         if is_hard and top - here.value < SAME_OPTIMUM:
@@ -87,44 +84,10 @@ def improve(
     return finished, round(work)
 
 
-@dataclass(frozen=True, eq=False)
-class _Optimum:
-    """A maximum, and the complete information on the tastes of its classes, (K, L, L)."""
-
-    parameters: Parameters
-    value: float
-    information: np.ndarray
-
-    @classmethod
-    def at(cls, likelihood: MixtureLikelihood, parameters: Parameters, value: float) -> _Optimum:
-        """Find the information at a maximum."""
-        stack = Parameters(parameters.beta[None], parameters.gamma[None])
-        return cls(parameters, float(value), likelihood.expect(stack).beta_information[0])
-
-    def is_near(self, parameters: Parameters) -> bool:
-        """Whether a mixture is this one but for the order of the classes and a little more."""
-        apart = parameters.beta[:, None, :] - self.parameters.beta  # (K, K, L)
-        distance = (apart[..., None, :] @ self.information @ apart[..., None])[..., 0, 0]
-        return bool(distance[scipy.optimize.linear_sum_assignment(distance)].sum() < _NEAR)
-
-    def shaken(self, n: int, scale: np.ndarray, rng: np.random.Generator) -> Parameters:
-        """Move all tastes by a few standard errors at random, but no farther than makes sense.
-
-        A class whose coefficients diverge has no information, or round-off of either sign.
-        """
-        value, vector = np.linalg.eigh(self.information)
-        value = np.maximum(value, np.maximum(1e-8 * value[..., -1:], np.finfo(float).tiny))
-        draws = rng.standard_normal((n, *value.shape)) * _SHAKE / np.sqrt(value)
-        move = (vector @ draws[..., None])[..., 0]
-        length = np.abs(move * scale).max(axis=-1, keepdims=True)
-        beta = self.parameters.beta + move * np.minimum(1.0, _FARTHEST / length)
-        return Parameters(beta, np.repeat(self.parameters.gamma[None], n, axis=0))
-
-
 def _has_rival(known: Run) -> bool:
     """Whether an optimum other than the best is hardly worse."""
     behind = known.value.max() - known.value[known.converged]
-    return bool(((behind >= SAME_OPTIMUM) & (behind < _RIVAL)).any())
+    return bool(((behind >= SAME_OPTIMUM) & (behind < RIVAL)).any())
 
 
 def _next_source(value: np.ndarray, explored: list[float], n_sources: int) -> int | None:
@@ -144,7 +107,7 @@ def _next_source(value: np.ndarray, explored: list[float], n_sources: int) -> in
 
 
 def _split_and_remove(
-    climb: Climb, explored: list[_Optimum], floor: float, rank: int
+    climb: Climb, explored: list[Optimum], floor: float, rank: int
 ) -> tuple[Run, float]:
     """Split each class in turn, let all classes settle, and remove another one."""
     n_classes = climb.likelihood.n_classes
@@ -156,10 +119,10 @@ def _split_and_remove(
 
 
 def _shake(
-    climb: Climb, explored: list[_Optimum], floor: float, rng: np.random.Generator
+    climb: Climb, explored: list[Optimum], floor: float, rng: np.random.Generator
 ) -> tuple[Run, float]:
     """Move the tastes of all classes at random, out of a small hollow."""
-    shaken = explored[-1].shaken(_SHAKES, climb.likelihood.data.exog_scale, rng)
+    shaken = explored[-1].shaken(_SHAKES, climb.axes, rng)
     return _contest(climb, shaken, _SHAKE_RUNGS, explored, floor)
 
 
@@ -167,7 +130,7 @@ def _contest(
     climb: Climb,
     parameters: Parameters,
     rungs: tuple[int, int],
-    explored: list[_Optimum],
+    explored: list[Optimum],
     floor: float,
 ) -> tuple[Run, int]:
     """Let proposals race; those that return to an optimum they came from leave the race.
@@ -272,13 +235,15 @@ def splits(likelihood: MixtureLikelihood, parameters: Parameters, rank: int = 0)
     information, (outer,) = sweep.curvature, sweep.sums
     found = []
     own = np.flatnonzero(~likelihood.restrictions.is_common(likelihood.data.exog_names))
+    block = np.ix_(own, own)
+    axes = Axes.whitening(likelihood.data.exog_covariance[block])
     for k in range(n_classes):
-        direction = np.zeros(n_attributes)
-        direction[own] = _heterogeneity(
-            information[k][np.ix_(own, own)], outer[k][np.ix_(own, own)], mass[k], rank
+        apart = _heterogeneity(
+            axes.quadratic(information[k][block]), axes.quadratic(outer[k][block]), mass[k], rank
         )
-        length = np.abs(direction * likelihood.data.exog_scale).max()
-        found.append(parameters.split(k, direction / max(length, 1.0)))
+        direction = np.zeros(n_attributes)
+        direction[own] = axes.tastes(apart / max(float(np.linalg.norm(apart)), _LONGEST_SPLIT))
+        found.append(parameters.split(k, direction))
     return _stack(found)
 
 

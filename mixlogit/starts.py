@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from mixlogit.axes import Axes
 from mixlogit.candidates import (
     clusters,
     from_moments,
@@ -27,7 +28,8 @@ from mixlogit.em import Climb, MStep, NewtonStep, Run, WhitenedStep, WideStep
 from mixlogit.errors import ArgumentError, IdentificationError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.moments import LatentMoments, latent_moments
-from mixlogit.pooled import information_of_one, pooled_logit
+from mixlogit.optima import Optimum
+from mixlogit.pooled import axes_of_one, information_of_one, pooled_logit
 from mixlogit.race import SAME_OPTIMUM, race
 from mixlogit.split_merge import improve, shrink
 
@@ -45,7 +47,7 @@ _SURPLUS = 2  # classes that most candidates have to spare at first
 _SHRINK = (5, 3)  # EM iterations before the first removal, and after each
 _RUNG = 5  # EM iterations before the finalists go on
 _FINALISTS = 4
-_FARTHEST = 10.0  # utils per standard deviation of an attribute: where a start may lie
+_FARTHEST = 10.0  # standard deviations of utility along an axis: where a start may lie
 _NO_MOMENTS = (
     "init='moments' needs three choices or more by most individuals, or one table of alternatives "
     "with counts. Use init='auto', or pass individual= if people chose repeatedly."
@@ -86,7 +88,9 @@ class Search:
     n_candidate_iterations: int
     moments: Parameters | None = None
 
-    def table(self, likelihood: MixtureLikelihood, best_value: float) -> pd.DataFrame:
+    def table(
+        self, likelihood: MixtureLikelihood, best_value: float, number: np.ndarray
+    ) -> pd.DataFrame:
         """One row per start of the last lap, best first.
 
         Parameters
@@ -94,25 +98,28 @@ class Search:
         likelihood : MixtureLikelihood
         best_value : float
             What the best one reached in the end, less the penalty if there is one.
+        number : ndarray of int, shape (G,)
+            Of the optimum that each led to, from 0; −1 if none.
 
         Returns
         -------
         DataFrame
             ``llf``, where EM left it; ``em_iterations``; ``origin``, the kind of candidate;
-            ``finished``, unless it gave up behind a better one; ``is_best``, whether it leads to
-            the best optimum.
+            ``finished``, unless it gave up behind a better one; ``is_best``, whether it led to
+            the best optimum; ``optimum``, which one it led to, numbered by log-likelihood from 1,
+            and missing where it gave up on its way.
         """
-        value, gap = self.run.value.copy(), self.run.gap.copy()
-        value[0], gap[0] = max(value[0], best_value), 0.0
-        best = value.max()
-        reach = value + np.where(np.isfinite(gap), gap, 0.0)  # had EM gone on
+        value = self.run.value.copy()
+        first = int((number == 0).argmax())
+        value[first] = max(value[first], best_value)
         return pd.DataFrame(
             {
                 "llf": value + likelihood.penalty_at(self.run.parameters.beta),
                 "em_iterations": self.run.n_iter,
                 "origin": self.origin,
                 "finished": self.run.converged,
-                "is_best": best - reach < SAME_OPTIMUM,
+                "is_best": number == 0,
+                "optimum": pd.arrays.IntegerArray(number + 1, number < 0),
             },
             index=pd.RangeIndex(len(value), name="start"),
         )
@@ -157,17 +164,17 @@ def search(
     ArgumentError
         ``init="moments"`` where no solver applies.
     """
-    farthest = _FARTHEST / likelihood.data.exog_scale  # separated attributes have no maximum
-    pooled = np.clip(pooled_logit(likelihood), -farthest, farthest)
-    climb = Climb(likelihood, choose_m_step(likelihood, pooled), maxiter, tol, callback)
+    axes = axes_of_one(likelihood)
+    pooled = _within_reach(axes, pooled_logit(likelihood))
+    climb = Climb(likelihood, choose_m_step(likelihood, pooled), axes, maxiter, tol, callback)
     if likelihood.n_classes == 1:
         no_gate = np.zeros((1, 0, likelihood.data.membership.shape[1]))
         run = climb.to_the_end(Parameters(pooled[None, None], no_gate))
         return Search(run, ("pooled",), 1, int(run.n_iter.sum()))
-    draw = _Draw(likelihood, pooled, rng, candidates)
+    draw = _Draw(likelihood, axes, pooled, rng, candidates)
     climbs = _growing(climb, rng) if init == "auto" else [climb]
     found = _compete(climbs[0], draw, init, n_starts or DEFAULT_STARTS)
-    is_settled = init != "auto" or _all_agree(found.run)
+    is_settled = init != "auto" or _all_agree(climbs[0].likelihood, found.run)
     if len(climbs) == 1 and not is_settled:
         found = _improved(climb, found, rng)
     for smaller, larger in itertools.pairwise(climbs):
@@ -179,6 +186,12 @@ def search(
             found = _improved(larger, found, rng, None if larger is climb else _SAMPLE_ROUNDS)
         is_settled = True
     return replace(found, moments=draw.estimate)
+
+
+def _within_reach(axes: Axes, tastes: np.ndarray) -> np.ndarray:
+    """Shorten tastes (L,) that lie too far out along an axis: without a maximum there is no end."""
+    farthest = float(np.abs(axes.coordinates(tastes)).max())
+    return tastes * (_FARTHEST / farthest) if farthest > _FARTHEST else tastes
 
 
 def _growing(climb: Climb, rng: np.random.Generator) -> list[Climb]:
@@ -292,9 +305,12 @@ def _relabelled(
     )
 
 
-def _all_agree(run: Run) -> bool:
+def _all_agree(likelihood: MixtureLikelihood, run: Run) -> bool:
     """Whether finalists of independent origin have all reached one optimum."""
-    return len(run.value) > 2 and bool((run.value.max() - run.value < SAME_OPTIMUM).all())
+    if len(run.value) <= 2 or not (run.value.max() - run.value < SAME_OPTIMUM).all():
+        return False
+    best = Optimum(likelihood, run.parameters[0], float(run.value[0]))
+    return all(best.is_near(run.parameters[i]) for i in range(1, len(run.value)))
 
 
 def choose_m_step(likelihood: MixtureLikelihood, pooled: np.ndarray) -> MStep | WideStep:
@@ -330,11 +346,13 @@ class _Draw:
     def __init__(
         self,
         whole: MixtureLikelihood,
+        axes: Axes,
         pooled: np.ndarray,
         rng: np.random.Generator,
         given: Parameters | None = None,
     ) -> None:
-        self.whole, self.pooled, self.rng, self.given = whole, pooled, rng, given
+        self.whole, self.axes, self.pooled = whole, axes, pooled
+        self.rng, self.given = rng, given
         self.estimate: Parameters | None = None
 
     @cached_property
@@ -359,7 +377,7 @@ class _Draw:
         """Draw so many of one kind."""
         if kind not in ("moments", "subspace"):
             around = {"k-means": clusters, "partition": partitions, "noise": noise}[kind]
-            return around(likelihood, self.pooled, n, self.rng)
+            return around(likelihood, self.axes, self.pooled, n, self.rng)
         if kind == "subspace":
             return in_subspace(likelihood, self.moments, n, self.rng)
         stack = from_moments(likelihood, self.moments, n, self.rng)

@@ -26,7 +26,7 @@ from mixlogit.em import expectation_maximisation
 from mixlogit.errors import OneChoiceWarning
 from mixlogit.likelihood import MixtureLikelihood
 from mixlogit.moments import latent_moments
-from mixlogit.pooled import pooled_ascent, pooled_logit
+from mixlogit.pooled import axes_of_one, pooled_ascent, pooled_logit
 
 
 def moments_of(likelihood):
@@ -42,7 +42,7 @@ WITH_MOMENTS = {"moments": from_moments, "subspace": in_subspace}
 def drawn(kind, likelihood, n, seed=0):
     rng = np.random.default_rng(seed)
     if kind in KINDS:
-        return KINDS[kind](likelihood, pooled_logit(likelihood), n, rng)
+        return KINDS[kind](likelihood, axes_of_one(likelihood), pooled_logit(likelihood), n, rng)
     return WITH_MOMENTS[kind](likelihood, moments_of(likelihood), n, rng)
 
 
@@ -94,10 +94,11 @@ def test_the_pooled_logit_is_found_once_for_a_table_and_a_penalty():
     model = electricity_model(2)
     first = pooled_ascent(model.likelihood())
     assert pooled_ascent(model.likelihood(n_classes=4)) is first
-    shrunk = pooled_ascent(model.likelihood(50.0))
+    shrunk = pooled_ascent(model.likelihood(1000.0))
     assert shrunk is not first
-    size = model.choices.exog_scale
-    assert np.linalg.norm(shrunk.x * size) < 0.95 * np.linalg.norm(first.x * size)
+    axes = axes_of_one(model.likelihood())
+    spread, free = (np.linalg.norm(axes.coordinates(at.x)) for at in (shrunk, first))
+    assert spread < 0.95 * free
     one, other = (pooled_ascent(likelihood_of(panel(seed), 2)).x for seed in (1, 2))
     assert (one != other).all()
 
@@ -105,8 +106,10 @@ def test_the_pooled_logit_is_found_once_for_a_table_and_a_penalty():
 def test_k_means_is_that_of_scipy():
     likelihood = electricity_model(4).likelihood()
     pooled = pooled_logit(likelihood)
-    z = candidates._whitened_scores(likelihood, pooled)
-    parts = candidates._k_means(likelihood, pooled, 3, np.random.default_rng(5))
+    z = candidates._whitened_scores(likelihood, axes_of_one(likelihood), pooled)
+    parts = candidates._k_means(
+        likelihood, axes_of_one(likelihood), pooled, 3, np.random.default_rng(5)
+    )
     rng = np.random.default_rng(5)
     for part in parts:
         centres = z[rng.choice(len(z), 4, replace=False)]
@@ -193,8 +196,8 @@ def test_noise_is_centred_at_the_logit_and_as_wide_in_any_unit():
     frame = panel(0, n_people=50)
     likelihood = likelihood_of(frame, 3)
     pooled = pooled_logit(likelihood)
-    found = noise(likelihood, pooled, 4000, np.random.default_rng(0))
-    z = (found.beta - pooled) * likelihood.data.exog_scale  # (4000, 3, 3)
+    found = noise(likelihood, axes_of_one(likelihood), pooled, 4000, np.random.default_rng(0))
+    z = axes_of_one(likelihood).coordinates(found.beta - pooled)  # (4000, 3, 3)
     width = np.sqrt((z**2).mean(axis=(1, 2)))
     # nine normal draws of one width, between 0.3 and 1: chi of 9 is 3 times 0.3 to 2 otherwise
     assert 0.05 < width.min() < 0.3 < 1.0 < width.max() < 2.2
@@ -202,7 +205,9 @@ def test_noise_is_centred_at_the_logit_and_as_wide_in_any_unit():
     # log-uniform widths: the mean square is (1 - 0.09) / 2 / log(1 / 0.3)
     assert (z**2).mean() == pytest.approx((1 - 0.3**2) / (2 * np.log(1 / 0.3)), rel=0.05)
     metres = likelihood_of(frame.assign(x1=1000 * frame["x1"]), 3)
-    scaled = noise(metres, pooled / [1000, 1, 1], 4000, np.random.default_rng(0))
+    scaled = noise(
+        metres, axes_of_one(metres), pooled / [1000, 1, 1], 4000, np.random.default_rng(0)
+    )
     np.testing.assert_allclose(scaled.beta * [1000, 1, 1], found.beta, rtol=1e-9, atol=1e-12)
 
 
@@ -211,7 +216,7 @@ def test_random_parts_that_are_everybody_have_the_pooled_logit():
     likelihood = likelihood_of(panel(0, n_people=50), 1)
     pooled = pooled_logit(likelihood)
     for kind in (partitions, clusters):
-        found = kind(likelihood, pooled, 2, np.random.default_rng(0))
+        found = kind(likelihood, axes_of_one(likelihood), pooled, 2, np.random.default_rng(0))
         np.testing.assert_allclose(found.beta, np.tile(pooled, (2, 1, 1)), rtol=1e-9)
 
 
@@ -224,8 +229,8 @@ def test_weights_count_in_candidates_as_copies_do():
     double.weight = 2 * once.weight
     pooled = pooled_logit(once)
     for kind in KINDS.values():
-        plain = kind(once, pooled, 2, np.random.default_rng(0))
-        heavy = kind(double, pooled, 2, np.random.default_rng(0))
+        plain = kind(once, axes_of_one(once), pooled, 2, np.random.default_rng(0))
+        heavy = kind(double, axes_of_one(once), pooled, 2, np.random.default_rng(0))
         # a ridge of 1e-6 on scaled information makes the steps depend on nothing but the weights
         np.testing.assert_allclose(heavy.beta, plain.beta, rtol=1e-9, atol=1e-9)
 
@@ -236,7 +241,9 @@ def test_parts_of_wide_tables_rise_above_the_pooled_logit(case, monkeypatch):
     pooled = pooled_logit(likelihood)
     parts = np.random.default_rng(4).integers(2, size=(3, likelihood.data.n_distinct))
     monkeypatch.setattr(candidates, "_WIDE", 0)
-    found = candidates._logits_of_parts(likelihood, pooled, parts, 2)  # (3, 2, L)
+    found = candidates._logits_of_parts(
+        likelihood, axes_of_one(likelihood), pooled, parts, 2
+    )  # (3, 2, L)
     each = likelihood.table.log_likelihoods(np.vstack([pooled, found.reshape(6, -1)]))  # (7, N)
     for g in range(3):
         for k in range(2):

@@ -21,6 +21,7 @@ from mixlogit.em import NewtonStep, expectation_maximisation
 from mixlogit.errors import ArgumentError
 from mixlogit.likelihood import MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
+from mixlogit.pooled import axes_of_one
 from mixlogit.split_merge import splits
 
 NAMES = ["class1.a", "class1.b", "class2.a", "class2.b", "class2._membership.Intercept"]
@@ -354,10 +355,13 @@ def test_steps_of_tied_classes_are_shortened_together():
     scale = likelihood.data.exog_scale
     far = np.full((1, 2, 6), 8.0) / scale  # choices are all but certain, and Newton steps huge
     here = likelihood.conform(Parameters(far, np.zeros((1, 1, 1))))
-    step = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))[0]
+    axes = axes_of_one(likelihood)
+    at = likelihood.expect(here)
+    step = em._plain_step(likelihood, axes, NewtonStep(), here, at)[0]
     moved = likelihood.unpack(step).beta[0]
     assert np.abs(moved).max() == pytest.approx(4.0, rel=1e-12)  # utils
-    assert moved[0, 0] == moved[1, 0]
+    tastes = axes.tastes(moved)
+    assert tastes[0, 0] == pytest.approx(tastes[1, 0], rel=1e-12)
 
 
 @pytest.mark.parametrize("case", zoo.CASES, ids=lambda case: case.name)

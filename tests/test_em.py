@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import oracle
 import pytest
+import scipy.linalg
 import zoo
 from conftest import swissmetro_model
 
@@ -26,6 +27,7 @@ from mixlogit.errors import NotMonotoneError
 from mixlogit.likelihood import Expectation, MixtureLikelihood, Parameters
 from mixlogit.logit import ChoiceTable
 from mixlogit.newton import maximise
+from mixlogit.pooled import axes_of_one
 
 ROUND_OFF = 1e-12  # of a sum of log-probabilities
 LOOP = 1e-11  # sums of the same terms in another order, through the inverse of a covariance
@@ -364,7 +366,14 @@ def test_a_floor_above_all_ends_all():
 def test_climbs_run_as_they_are_told():
     likelihood, start = slow_problem()
     seen = []
-    climb = Climb(likelihood, NewtonStep(), 500, 1e-6, lambda *state: seen.append(state))
+    climb = Climb(
+        likelihood,
+        NewtonStep(),
+        axes_of_one(likelihood),
+        500,
+        1e-6,
+        lambda *state: seen.append(state),
+    )
     some = climb.some(start, 3)
     assert some.n_iter.tolist() == [3]
     assert len(seen) == 3
@@ -382,8 +391,10 @@ def test_climbs_run_as_they_are_told():
 def test_climbs_take_the_step_that_they_are_given():
     likelihood, start = slow_problem()
     m_step = whitened(likelihood, 0.5)
-    climb = Climb(likelihood, m_step, 5, 0.0)
-    alone = expectation_maximisation(likelihood, start, maxiter=5, tol=0.0, m_step=m_step)
+    climb = Climb(likelihood, m_step, axes_of_one(likelihood), 5, 0.0)
+    alone = expectation_maximisation(
+        likelihood, start, maxiter=5, tol=0.0, m_step=m_step, axes=axes_of_one(likelihood)
+    )
     for run in (climb.some(start, 5), climb.to_the_end(start)):
         np.testing.assert_array_equal(run.value, alone.value)
 
@@ -406,13 +417,13 @@ def test_the_whitened_step_agrees_with_the_loop(case, penalty, size):
         for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
             mass[k] += person.total_weight * r
             gradient[k] += person.total_weight * r * oracle.taste_score(person, beta[k])
-    ridge = penalty * likelihood.data.exog_scale**2
+    ridge = penalty * likelihood.data.exog_covariance
     unit = np.outer(likelihood.data.exog_scale, likelihood.data.exog_scale)
     expected = np.array(
         [
             np.linalg.solve(
-                (choices * mass[k] * m_step.covariance + np.diag(ridge)) / unit,
-                (gradient[k] - ridge * beta[k]) / likelihood.data.exog_scale,
+                (choices * mass[k] * m_step.covariance + ridge) / unit,
+                (gradient[k] - ridge @ beta[k]) / likelihood.data.exog_scale,
             )
             for k in range(2)
         ]
@@ -795,23 +806,26 @@ def test_many_attributes_begin_at_48():
 def test_the_plain_step_and_its_promise_agree_with_the_loop(case, penalty):
     likelihood = case.model(2).likelihood(penalty)
     here = random_stack(likelihood, 1, seed=8, spread=0.3)
-    step, promise = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))
+    axes, at = axes_of_one(likelihood), likelihood.expect(here)
+    step, promise = em._plain_step(likelihood, axes, NewtonStep(), here, at)
     beta, gamma = here.beta[0], here.gamma[0]
     unit = 1 / unit_of(likelihood)
     n_tastes = beta.size
-    ridge = np.append(np.tile(penalty * likelihood.data.exog_scale**2, 2), np.zeros(gamma.size))
-    information, mass = np.diag(ridge), np.zeros(2)
+    each = penalty * likelihood.data.exog_covariance
+    ridge = scipy.linalg.block_diag(each, each, np.zeros((gamma.size, gamma.size)))
+    information, mass = ridge.copy(), np.zeros(2)
     for person in case.problem:
         for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
             mass[k] += person.total_weight * r
             information -= person.total_weight * r * oracle.complete_hessian(person, k, beta, gamma)
-    score = oracle.score(case.problem, beta, gamma) - ridge * here.flat()[0]
+    score = oracle.score(case.problem, beta, gamma) - ridge @ here.flat()[0]
     expected = np.linalg.solve(information * np.outer(unit, unit), score * unit)
     if gamma.shape == (1, 1):  # shares have a closed form
         expected[n_tastes:] = np.log(mass[1] / mass[0]) - gamma[0, 0]
-    assert np.abs(expected[:n_tastes]).max() < 4  # as long as a step may be
+    along = axes.coordinates((unit * expected)[:n_tastes].reshape(beta.shape))
+    assert np.abs(along).max() < 4  # as long as a step may be
     # solve_scaled adds a ridge of 1e-12 to a correlation matrix
-    np.testing.assert_allclose(step[0], expected, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(step[0], np.append(along, expected[n_tastes:]), rtol=1e-8, atol=1e-9)
     assert promise[0] == pytest.approx(0.5 * expected @ (score * unit), rel=1e-8)
 
 
@@ -826,7 +840,8 @@ def test_the_step_of_tied_classes_is_newtons_for_the_free_parameters(name, linea
     near = random_stack(likelihood, 1, seed=6, spread=0.3)
     far = random_stack(likelihood, 1, seed=6, spread=2.5)
     here = likelihood.conform(Parameters.stack([near, far]))
-    steps, promise = em._plain_step(likelihood, NewtonStep(), here, likelihood.expect(here))
+    axes, at = axes_of_one(likelihood), likelihood.expect(here)
+    steps, promise = em._plain_step(likelihood, axes, NewtonStep(), here, at)
     longest = []
     for g in range(2):
         beta, gamma = here.beta[g], here.gamma[g]
@@ -839,14 +854,15 @@ def test_the_step_of_tied_classes_is_newtons_for_the_free_parameters(name, linea
         score = oracle.score(case.problem, beta, gamma)
         basis = likelihood.constraints.basis
         move = basis @ np.linalg.solve(basis.T @ information @ basis, basis.T @ score)
-        longest.append(np.abs(move * unit_of(likelihood))[: beta.size].max())
+        longest.append(np.abs(axes.coordinates(move[: beta.size].reshape(beta.shape))).max())
         factor = min(1.0, 4 / longest[g])
         move[: beta.size] *= factor
         if linear:
             move[beta.size :] *= factor
         elif name != "membership":  # no constraint touches the shares: a closed form
             move[-1] = np.log(mass[1] / mass[0]) - gamma[0, 0]
-        expected = move * unit_of(likelihood)
+        along = axes.coordinates(move[: beta.size].reshape(beta.shape))
+        expected = np.append(along, move[beta.size :])
         # solve_scaled adds a ridge of 1e-12, which tells where choices are all but certain
         np.testing.assert_allclose(steps[g], expected, rtol=1e-6, atol=1e-7)
         assert promise[g] == pytest.approx(0.5 * move @ score, rel=1e-6)

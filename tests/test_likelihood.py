@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import oracle
 import pytest
+import scipy.linalg
 import zoo
 
 import mixlogit.blocks
@@ -167,14 +168,18 @@ def test_the_penalty_is_taken_off_value_score_and_hessian():
     flat = zoo.random_parameters(zoo.CASES[0], 2, seed=0)[2]
     plain, ridge = model.likelihood(0.0).evaluate(flat), model.likelihood(2.5).evaluate(flat)
     data = model.choices
-    # by hand: half of 2.5 times squared coefficients in units of one over their spread
-    centred = [x - x.mean(axis=0) for person in zoo.CASES[0].problem for x, _ in person.choices]
-    spread = (np.vstack(centred) ** 2).mean(axis=0)
-    weight = np.append(2.5 * np.tile(spread, 2), np.zeros(data.membership.shape[1]))
-    assert ridge.value == pytest.approx(plain.value - 0.5 * (weight * flat**2).sum(), rel=1e-13)
+    # by hand: half of 2.5 times the variance of utility within situations, class by class
+    centred = np.vstack(
+        [x - x.mean(axis=0) for person in zoo.CASES[0].problem for x, _ in person.choices]
+    )
+    each = 2.5 * centred.T @ centred / len(centred)
+    n_gate = data.membership.shape[1]
+    weight = scipy.linalg.block_diag(each, each, np.zeros((n_gate, n_gate)))
+    variance = sum(np.mean((centred @ beta) ** 2) for beta in np.split(flat[:-n_gate], 2))
+    assert ridge.value == pytest.approx(plain.value - 0.5 * 2.5 * variance, rel=1e-13)
     assert ridge.llf == plain.llf
-    scaled_close(ridge.score, plain.score - weight * flat, 1e-13)
-    scaled_close(ridge.hessian, plain.hessian - np.diag(weight), 1e-13)
+    scaled_close(ridge.score, plain.score - weight @ flat, 1e-13)
+    scaled_close(ridge.hessian, plain.hessian - weight, 1e-13)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 2.5])
@@ -182,7 +187,8 @@ def test_the_penalty_of_a_stack_is_that_of_each_of_its_mixtures(penalty):
     likelihood = zoo.case("balanced panel").model(2).likelihood(penalty)
     beta = np.random.default_rng(0).standard_normal((3, 2, 3))
     found = likelihood.penalty_at(beta)
-    squares = [((one * likelihood.data.exog_scale) ** 2).sum() for one in beta]
+    covariance = likelihood.data.exog_covariance
+    squares = [sum(taste @ covariance @ taste for taste in one) for one in beta]
     np.testing.assert_allclose(found, 0.5 * penalty * np.array(squares), rtol=1e-13)
     assert found.shape == (3,)
     assert likelihood.penalty_at(beta[0]) == pytest.approx(found[0], rel=1e-13)
@@ -255,13 +261,14 @@ def test_without_each_is_the_mixture_of_the_other_classes(case, n_classes, penal
     likelihood = case.model(n_classes).likelihood(penalty)
     beta, gamma, flat = zoo.random_parameters(case, n_classes, seed=3)
     full = np.vstack([np.zeros(case.n_covariates), gamma])
-    spread = likelihood.data.exog_scale
+    covariance = likelihood.data.exog_covariance
     expected = []
     for k in range(n_classes):
         rest = [c for c in range(n_classes) if c != k]
         # softmax of the logits that are left: probabilities are scaled up to one
         value = oracle.log_likelihood(case.problem, beta[rest], full[rest[1:]] - full[rest[0]])
-        expected.append(value - 0.5 * penalty * ((spread * beta[rest]) ** 2).sum())
+        variance = sum(taste @ covariance @ taste for taste in beta[rest])
+        expected.append(value - 0.5 * penalty * variance)
     found = likelihood.without_each(likelihood.unpack(flat))
     np.testing.assert_allclose(found, expected, rtol=LOOP)
 
@@ -417,15 +424,14 @@ def test_e_steps_and_complete_information_agree_with_the_loop(at, penalty):
     model, problem, beta, gamma, flat = at
     likelihood = model.likelihood(penalty)
     n_classes, n_tastes = len(beta), beta.size
-    ridge = np.append(
-        np.tile(penalty * likelihood.data.exog_scale**2, n_classes), np.zeros(gamma.size)
-    )
-    mass, complete = np.zeros(n_classes), np.diag(ridge)
+    each = n_classes * [penalty * likelihood.data.exog_covariance]
+    ridge = scipy.linalg.block_diag(*each, np.zeros((gamma.size, gamma.size)))
+    mass, complete = np.zeros(n_classes), ridge.copy()
     for person in problem:
         for k, r in enumerate(oracle.posterior_of(person, beta, gamma)):
             mass[k] += person.total_weight * r
             complete -= person.total_weight * r * oracle.complete_hessian(person, k, beta, gamma)
-    score = oracle.score(problem, beta, gamma) - ridge * flat
+    score = oracle.score(problem, beta, gamma) - ridge @ flat
 
     found = likelihood.expect(Parameters(beta[None], gamma[None]))
     assert found.llf[0] == pytest.approx(oracle.log_likelihood(problem, beta, gamma), rel=LOOP)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import oracle
 import pandas as pd
@@ -15,12 +13,13 @@ from simulated import TASTES, likelihood_of, panel, truth
 from mixlogit import split_merge
 from mixlogit.em import Climb, NewtonStep, expectation_maximisation
 from mixlogit.likelihood import Parameters
-from mixlogit.pooled import pooled_logit
+from mixlogit.optima import Optimum
+from mixlogit.pooled import axes_of_one, pooled_logit
 from mixlogit.split_merge import improve, shrink
 
 
 def climb_of(likelihood, maxiter=500, tol=1e-8):
-    return Climb(likelihood, NewtonStep(), maxiter, tol)
+    return Climb(likelihood, NewtonStep(), axes_of_one(likelihood), maxiter, tol)
 
 
 def single(beta, gamma=None):
@@ -177,8 +176,9 @@ def test_splits_agree_with_the_loop(name):
             information = information - weight * oracle.taste_hessian(person, beta[k])
             outer = outer + weight * np.outer(score, score)
         direction = split_merge._heterogeneity(information, outer, mass, 0)
-        # no part moves by more than a util per standard deviation of an attribute
-        direction /= max(np.abs(direction * likelihood.data.exog_scale).max(), 1.0)
+        # no part moves by more than one standard deviation of utility
+        spread = np.sqrt(direction @ likelihood.data.exog_covariance @ direction)
+        direction /= max(spread, 1.0)
         half = 0.5 * (found.beta[k, 2] - found.beta[k, k])
         assert half @ direction != 0
         np.testing.assert_allclose(half * np.sign(half @ direction), direction, rtol=1e-9)
@@ -228,50 +228,7 @@ def test_shrinking_leaves_the_classes_that_are_there():
 def optimum():
     likelihood = likelihood_of(panel(5), 3)
     best = expectation_maximisation(likelihood, truth(), maxiter=500, tol=1e-8)
-    return split_merge._Optimum.at(likelihood, best.parameters[0], best.value[0])
-
-
-@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 0, 2]])
-def test_an_optimum_is_recognised_in_any_order_of_the_classes(optimum, order):
-    assert optimum.is_near(optimum.parameters.reordered(np.array(order)))
-
-
-@pytest.mark.parametrize(("size", "is_near"), [(0.1, True), (0.6, True), (0.8, False), (5, False)])
-def test_an_optimum_is_near_within_standard_errors(optimum, size, is_near):
-    """A move of each attribute of each class so that all together are ``3 size`` errors away."""
-    beta = optimum.parameters.beta.copy()
-    for k, information in enumerate(optimum.information):
-        value, vector = np.linalg.eigh(information)
-        beta[k] += vector @ (size / np.sqrt(value))  # three directions, of three classes: 9 size²
-    moved = Parameters(beta, optimum.parameters.gamma)
-    assert optimum.is_near(moved.reordered(np.array([1, 2, 0]))) == is_near  # 9 size² < 4
-
-
-def test_a_shaken_optimum_is_four_standard_errors_away(optimum):
-    # with attributes that hardly vary, no limit in utils
-    shaken = optimum.shaken(4000, np.full(3, 1e-9), np.random.default_rng(0))
-    assert shaken.gamma.shape == (4000, 2, 1)
-    z = []
-    for k, information in enumerate(optimum.information):
-        root = np.linalg.cholesky(information)
-        z.append((shaken.beta[:, k] - optimum.parameters.beta[k]) @ root)
-    z = np.concatenate(z)  # (12000, 3)
-    # the error of a covariance of normal draws is 16 sqrt(2 / 12000) = 0.2
-    np.testing.assert_allclose(z.T @ z / len(z), 16 * np.eye(3), atol=1.0)
-
-
-@pytest.mark.parametrize("information", [0.0, -1e-14, 1e-13, 1e-300])
-def test_a_class_without_information_is_shaken_within_reason(optimum, information):
-    without = replace(
-        optimum,
-        information=np.concatenate([information * np.eye(3)[None], optimum.information[1:]]),
-    )
-    scale = np.array([1.0, 2.0, 0.5])
-    shaken = without.shaken(50, scale, np.random.default_rng(0))
-    utils = np.abs((shaken.beta - optimum.parameters.beta) * scale).max(axis=-1)  # (50, 3)
-    # coefficients of size one lose a few of their last digits in the sum
-    np.testing.assert_allclose(utils[:, 0], 10.0, rtol=1e-12)
-    assert (utils[:, 1:] < 10.0).all()
+    return Optimum(likelihood, best.parameters[0], best.value[0])
 
 
 def test_proposals_that_return_to_a_known_optimum_leave_the_race(optimum):
@@ -292,10 +249,10 @@ def test_moves_stay_finite_where_classes_have_little_information():
     run = expectation_maximisation(
         likelihood, Parameters(beta, np.zeros((1, 7, 1))), maxiter=30, tol=1e-8
     )
-    one = split_merge._Optimum.at(likelihood, run.parameters[0], run.value[0])
+    one = Optimum(likelihood, run.parameters[0], run.value[0])
     for proposals, n_classes in (
         (split_merge.splits(likelihood, run.parameters[0], 0), 9),
         (split_merge.splits(likelihood, run.parameters[0], 1), 9),
-        (one.shaken(4, likelihood.data.exog_scale, rng), 8),
+        (one.shaken(4, axes_of_one(likelihood), rng), 8),
     ):
         assert np.isfinite(likelihood.with_classes(n_classes).expect(proposals).llf).all()

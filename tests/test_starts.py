@@ -16,7 +16,7 @@ from mixlogit.candidates import clusters, noise
 from mixlogit.em import Climb, NewtonStep, WideStep, expectation_maximisation
 from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
 from mixlogit.likelihood import Parameters
-from mixlogit.pooled import pooled_logit
+from mixlogit.pooled import axes_of_one, pooled_logit
 from mixlogit.race import SAME_OPTIMUM, race
 from mixlogit.starts import search
 
@@ -41,9 +41,12 @@ def test_a_race_returns_the_best_first_and_names_them():
     rng = np.random.default_rng(0)
     pooled = pooled_logit(likelihood)
     drawn = Parameters.stack(
-        [noise(likelihood, pooled, 5, rng), clusters(likelihood, pooled, 3, rng)]
+        [
+            noise(likelihood, axes_of_one(likelihood), pooled, 5, rng),
+            clusters(likelihood, axes_of_one(likelihood), pooled, 3, rng),
+        ]
     )
-    climb = Climb(likelihood, NewtonStep(), 500, 1e-8)
+    climb = Climb(likelihood, NewtonStep(), axes_of_one(likelihood), 500, 1e-8)
     heat = race(climb, drawn, ((3, 4), (3, 2)))
     assert len(heat.run.value) == len(heat.index) == 2
     assert heat.run.value[0] >= heat.run.value[1]
@@ -56,8 +59,12 @@ def test_a_race_returns_the_best_first_and_names_them():
 
 def test_the_best_after_each_lap_go_on():
     likelihood = swissmetro_model(3).likelihood()
-    drawn = noise(likelihood, pooled_logit(likelihood), 6, np.random.default_rng(0))
-    climb = Climb(likelihood, NewtonStep(), 0, 1e-8)  # nothing after the laps
+    drawn = noise(
+        likelihood, axes_of_one(likelihood), pooled_logit(likelihood), 6, np.random.default_rng(0)
+    )
+    climb = Climb(
+        likelihood, NewtonStep(), axes_of_one(likelihood), 0, 1e-8
+    )  # nothing after the laps
     heat = race(climb, drawn, ((2, 4), (3, 2)))
     first = climb.some(drawn, 2)
     best = np.argsort(-first.value)[:4]
@@ -69,9 +76,18 @@ def test_the_best_after_each_lap_go_on():
 
 def test_a_lap_that_all_survive_is_not_run():
     likelihood = likelihood_of(panel(2), 3)
-    drawn = noise(likelihood, pooled_logit(likelihood), 2, np.random.default_rng(0))
+    drawn = noise(
+        likelihood, axes_of_one(likelihood), pooled_logit(likelihood), 2, np.random.default_rng(0)
+    )
     seen = []
-    climb = Climb(likelihood, NewtonStep(), 1, 1e-8, lambda *state: seen.append(state))
+    climb = Climb(
+        likelihood,
+        NewtonStep(),
+        axes_of_one(likelihood),
+        1,
+        1e-8,
+        lambda *state: seen.append(state),
+    )
     heat = race(climb, drawn, ((7, 2), (3, 4)))
     assert len(seen) == 1
     assert heat.n_iterations == 2
@@ -80,8 +96,10 @@ def test_a_lap_that_all_survive_is_not_run():
 def test_runs_below_the_floor_are_given_up():
     likelihood = likelihood_of(panel(2), 3)
     best = top_of(likelihood, truth())
-    drawn = noise(likelihood, pooled_logit(likelihood), 3, np.random.default_rng(0))
-    climb = Climb(likelihood, NewtonStep(), 500, 1e-8)
+    drawn = noise(
+        likelihood, axes_of_one(likelihood), pooled_logit(likelihood), 3, np.random.default_rng(0)
+    )
+    climb = Climb(likelihood, NewtonStep(), axes_of_one(likelihood), 500, 1e-8)
     run = climb.to_the_end(drawn, floor=best + 100.0)
     assert not run.converged.any()
     assert run.value.max() < best + 1e-6
@@ -280,19 +298,26 @@ def small_samples(monkeypatch):
 
 def test_samples_grow_threefold_and_end_with_everybody(small_samples):
     likelihood = likelihood_of(panel(0, n_people=2400, n_situations=3), 3)
-    climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
+    climb = Climb(likelihood, NewtonStep(), axes_of_one(likelihood), 500, 1e-6)
     climbs = starts._growing(climb, np.random.default_rng(0))
     assert [one.likelihood.data.n_distinct for one in climbs] == [150, 450, 2400]
     assert climbs[-1] is climb
     assert [one.maxiter for one in climbs] == [50, 50, 500]  # classes of a sample may diverge
     few = likelihood_of(panel(0, n_people=449, n_situations=3), 3)
-    assert len(starts._growing(Climb(few, NewtonStep(), 500, 1e-6), np.random.default_rng(0))) == 1
+    assert (
+        len(
+            starts._growing(
+                Climb(few, NewtonStep(), axes_of_one(few), 500, 1e-6), np.random.default_rng(0)
+            )
+        )
+        == 1
+    )
 
 
 def test_a_sample_has_people_for_every_parameter(monkeypatch):
     monkeypatch.setattr(starts, "_SAMPLE", 10)
     likelihood = likelihood_of(panel(0, n_people=2000, n_situations=3), 3)  # 11 parameters
-    climb = Climb(likelihood, NewtonStep(), 500, 1e-6)
+    climb = Climb(likelihood, NewtonStep(), axes_of_one(likelihood), 500, 1e-6)
     climbs = starts._growing(climb, np.random.default_rng(0))
     assert [one.likelihood.data.n_distinct for one in climbs] == [275, 2000]
 
@@ -364,14 +389,16 @@ def test_other_kinds_of_starts_are_run_on_everybody(small_samples):
 def test_the_table_of_starts_names_what_leads_to_the_best():
     likelihood = swissmetro_model(4).likelihood()
     found = found_by(likelihood, seed=3, init="random", n_starts=8)
-    table = found.table(likelihood, found.run.value[0] + 0.002)  # Newton goes a little further
-    assert list(table.columns) == ["llf", "em_iterations", "origin", "finished", "is_best"]
+    number = np.arange(len(found.run.value)) % 3 - 1  # none, the best, the second
+    # Newton goes a little further
+    table = found.table(likelihood, found.run.value[1] + 0.002, number)
+    columns = ["llf", "em_iterations", "origin", "finished", "is_best", "optimum"]
+    assert list(table.columns) == columns
     assert table.index.name == "start"
-    assert table["llf"].iloc[0] == found.run.value[0] + 0.002
-    assert table["is_best"].iloc[0]
-    for row, gap in zip(table[1:].itertuples(), found.run.gap[1:], strict=True):
-        gap = gap if np.isfinite(gap) else 0.0
-        assert row.is_best == (table["llf"].iloc[0] - row.llf - gap < SAME_OPTIMUM)
+    assert table["llf"].iloc[1] == found.run.value[1] + 0.002
+    np.testing.assert_array_equal(table["is_best"], number == 0)
+    np.testing.assert_array_equal(table["optimum"].isna(), number < 0)
+    np.testing.assert_array_equal(table["optimum"].dropna(), 1 + number[number >= 0])
     np.testing.assert_array_equal(table["finished"], found.run.converged)
 
 

@@ -42,7 +42,7 @@ from mixlogit.moments import (
     latent_moments,
 )
 from mixlogit.newton import maximise
-from mixlogit.pooled import pooled_logit
+from mixlogit.pooled import axes_of_one, pooled_logit
 
 SUCCESS = 0.01  # log-likelihoods this close are the same optimum
 MAXITER = 1000  # EM iterations
@@ -571,8 +571,8 @@ def subspace_draws(seed: int, repeats: int) -> Iterator[Row]:
                 "truth": sample.true_start,
                 "subspace": in_subspace(likelihood, sample.moments, n, rng),
                 "space": in_space(sample, sample.moments, n, rng),
-                "noise": noise(likelihood, pooled, n, rng),
-                "partition": partitions(likelihood, pooled, n, rng),
+                "noise": noise(likelihood, axes_of_one(likelihood), pooled, n, rng),
+                "partition": partitions(likelihood, axes_of_one(likelihood), pooled, n, rng),
             }
             step = _m_step(sample, "information", 1.0)  # curvature at L = 40 takes minutes
             start = Parameters.stack(list(stacks.values()))
@@ -623,7 +623,9 @@ def separation(seed: int, repeats: int) -> Iterator[Row]:
             exog = rng.standard_normal((SEPARATION_N, SEPARATION_L))
             sample = table_sample(rng, exog, truth, SEPARATION_N)
             start = sample.solved(rng)["tensor"]
-            rest = partitions(sample.likelihood, sample.pooled, 4, rng)
+            rest = partitions(
+                sample.likelihood, axes_of_one(sample.likelihood), sample.pooled, 4, rng
+            )
             run = climb(sample, Parameters.stack([start, sample.true_start, rest]))
             is_best = run.value > run.value.max() - SUCCESS
             best = int(run.value.argmax())
@@ -708,10 +710,10 @@ def designs(seed: int, repeats: int) -> Iterator[Row]:
             stacks = {
                 "truth": sample.true_start,
                 **sample.solved(rng),
-                "k-means": clusters(likelihood, pooled, n, rng),
+                "k-means": clusters(likelihood, axes_of_one(likelihood), pooled, n, rng),
                 "subspace": in_subspace(likelihood, sample.moments, n, rng),
-                "partition": partitions(likelihood, pooled, n, rng),
-                "noise": noise(likelihood, pooled, n, rng),
+                "partition": partitions(likelihood, axes_of_one(likelihood), pooled, n, rng),
+                "noise": noise(likelihood, axes_of_one(likelihood), pooled, n, rng),
             }
             kinds = np.array([kind for kind, one in stacks.items() for _ in one.beta])
             run = settled(sample, Parameters.stack(list(stacks.values())))
@@ -789,7 +791,14 @@ def steps(seed: int, repeats: int) -> Iterator[Row]:
                 sample = table_sample(rng, exog, truth, STEPS_N)
             else:
                 sample = panel_sample(rng, truth, **STEPS_PANEL)
-            samples.append((sample, partitions(sample.likelihood, sample.pooled, 1, rng)))
+            samples.append(
+                (
+                    sample,
+                    partitions(
+                        sample.likelihood, axes_of_one(sample.likelihood), sample.pooled, 1, rng
+                    ),
+                )
+            )
         best = np.full(repeats, -np.inf)
         rows = []
         for kind, size in (

@@ -21,7 +21,7 @@ from mixlogit.candidates import clusters
 from mixlogit.em import expectation_maximisation
 from mixlogit.errors import ConvergenceWarning
 from mixlogit.likelihood import MixtureLikelihood, Parameters
-from mixlogit.pooled import pooled_logit
+from mixlogit.pooled import axes_of_one, pooled_logit
 
 SAME = 0.01  # log-likelihoods this close are the same optimum
 TOLERANCE = 1e-4  # log-likelihood that EM leaves, where it is run for comparison
@@ -159,7 +159,13 @@ def moments(repeats: int) -> None:
             likelihood = model.likelihood()
             alone = model.fit(init="moments", n_starts=1)
             chance = model.fit(init="random", n_starts=1)
-            around = clusters(likelihood, pooled_logit(likelihood), 2, np.random.default_rng(draw))
+            around = clusters(
+                likelihood,
+                axes_of_one(likelihood),
+                pooled_logit(likelihood),
+                2,
+                np.random.default_rng(draw),
+            )
             others = [reached(likelihood, start) for start in (truth, around)]
             best = max(alone.llf, chance.llf, *others)
             gaps.append(best - alone.llf)
