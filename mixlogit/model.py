@@ -899,9 +899,9 @@ class MixedMultinomialLogit(LikelihoodModel):
         tol : float
             ``method="em"`` stops when extrapolation promises less log-likelihood than this.
         penalty : float
-            Ridge: half of it times the sum of squared coefficients, each multiplied by the
-            standard deviation of its attribute within situations, is taken off the
-            log-likelihood. A remedy for separation; 0 by default.
+            Ridge: half of it times the variance of utility within situations, in every class,
+            is taken off the log-likelihood, whatever the columns that span the utility. A remedy
+            for separation; 0 by default.
         rng : int, Generator or None
             Seed of the starts. The same seed gives the same bits; None draws a fresh one.
         cov_type : {"nonrobust", "opg", "robust", "cluster", "none"}, optional

@@ -126,7 +126,8 @@ class MixedMultinomialLogitResults(
     starts : DataFrame
         One row per start that reached the last lap of the search, best first: ``llf``, where EM
         left it; ``em_iterations``; ``origin``, the kind of candidate; ``finished``, false if it
-        gave up behind a better one; ``is_best``, whether it leads to the best optimum.
+        gave up behind a better one; ``is_best``, whether it led to the best optimum;
+        ``optimum``, which one, numbered by log-likelihood from 1: optima differ in tastes.
     moment_params : Series or None
         The estimate by the method of moments, before any EM, with the names of ``params``; can be
         passed as ``start_params``. None where the search made none: with ``start_params``, another
