@@ -368,8 +368,20 @@ def test_logits_without_errors_have_no_test():
     with pytest.warns(ConvergenceWarning, match="Coefficients diverge"):
         result = own.fit()
     table = membership_tests(result)
-    assert table.loc[["C(drawn)", "all"], ["chi2", "P>chi2"]].isna().all(axis=None)
-    assert table.loc["age", "chi2"] > 0
+    # nor does age have one: nobody is left whose class it could tell
+    assert table[["chi2", "P>chi2"]].isna().all(axis=None)
+
+
+def test_a_covariate_keeps_its_test_where_a_level_of_another_has_none():
+    is_told = people()["person"] % 3 == 0  # of these, what was drawn tells the class
+    frame = people().assign(some=np.where(is_told, people()["drawn"], 3))
+    own = model(membership="age + C(some)", frame=frame)
+    with pytest.warns(ConvergenceWarning, match="Coefficients diverge"):
+        result = own.fit()
+    table = membership_tests(result)
+    assert table.loc[["C(some)", "all"], "chi2"].isna().all()
+    age = result.tvalues["class2._membership.age"]
+    assert table.loc["age", "chi2"] == pytest.approx(age**2, rel=1e-12)
 
 
 @pytest.mark.parametrize("keywords", [{}, {"n_classes": 1, "membership": "age"}])
