@@ -294,6 +294,7 @@ def _fit_record(fit: Fit, arrays: Arrays, has_people: bool) -> dict[str, Any]:
         "has_hessian": isinstance(at, Evaluation),
         "has_outer": isinstance(at, Evaluation) and at.outer is not None,
         "has_moments": fit.moments is not None,
+        "has_optima": True,
         "certificate": {
             key: number(value) if isinstance(value, float) else value
             for key, value in proof.items()
@@ -354,7 +355,7 @@ def fit_of(file: Archive, record: Record, n_attributes: int, n_people: int | Non
         parameters=parameters,
         evaluation=at,
         certificate=_certificate_of(record.part("certificate")),
-        starts=_starts_of(file, record.texts("origins")),
+        starts=_starts_of(file, record.texts("origins"), record.has("has_optima")),
         n_em_iter=record.integer("n_em_iter"),
         n_newton_iter=record.integer("n_newton_iter"),
         n_candidates=record.integer("n_candidates"),
@@ -389,21 +390,23 @@ def _certificate_of(record: Record) -> Certificate:
     )
 
 
-def _starts_of(file: Archive, origins: tuple[str, ...]) -> pd.DataFrame:
+def _starts_of(file: Archive, origins: tuple[str, ...], has_optima: bool) -> pd.DataFrame:
     """One row per start."""
     n = len(origins)
-    optimum = file.array("starts.optimum", "i", (n,))
-    return pd.DataFrame(
+    starts = pd.DataFrame(
         {
             "llf": file.floats("starts.llf", (n,), finite=False),
             "em_iterations": file.array("starts.em_iterations", "i", (n,)),
             "origin": list(origins),
             "finished": file.array("starts.finished", "b", (n,)),
             "is_best": file.array("starts.is_best", "b", (n,)),
-            "optimum": pd.arrays.IntegerArray(optimum, optimum == 0),
         },
         index=pd.RangeIndex(n, name="start"),
     )
+    # of the first files only the best is known
+    is_best = starts["is_best"].to_numpy(int)
+    optimum = file.array("starts.optimum", "i", (n,)) if has_optima else is_best
+    return starts.assign(optimum=pd.arrays.IntegerArray(optimum.astype(int), optimum == 0))
 
 
 def settings_of(record: Record) -> dict[str, Any]:

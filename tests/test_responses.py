@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+from any_estimates import AnyEstimates
 from oracle import difference_gradient, posterior_of
 from zoo import case
 
@@ -50,19 +51,8 @@ def fit(formula: str):
     return MixedMultinomialLogit.from_formula(formula, survey(), 1, **PANEL).fit()
 
 
-class Estimates(ResponseResults, WelfareResults):
+class Estimates(AnyEstimates, ResponseResults, WelfareResults):
     """Estimates that need not be a maximum, with any covariance."""
-
-    def __init__(self, model, params: np.ndarray, covariance: np.ndarray) -> None:
-        self.model, self.params, self.n_classes = model, params, model.n_classes
-        self.covariance = covariance
-        self._likelihood = model.likelihood()
-        self._parameters = self._likelihood.unpack(params)
-        self._posterior = self._likelihood.posterior(self._parameters)[1]
-        self._class_names = [f"class{k + 1}" for k in range(model.n_classes)]
-
-    def cov_params(self) -> np.ndarray:
-        return self.covariance
 
 
 @functools.cache

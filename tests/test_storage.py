@@ -897,10 +897,13 @@ def test_files_of_earlier_versions_are_read():
     assert again.bic == pytest.approx(result.bic, rel=1e-12)
     shown, expected = again.summary(), result.summary()
     assert replace(shown, header=()).as_text() == replace(expected, header=()).as_text()
-    new = {"LL constants only", "Rho2 over constants"}  # which those versions did not write
+    # which those versions did not write, and how many starts their search finished
+    new = {"LL constants only", "Rho2 over constants", "Starts finished / agreeing"}
     assert [pair for pair in shown.header if pair[0] not in new] == [
         pair for pair in expected.header if pair[0] not in new
     ]
+    assert dict(shown.header)["Starts finished / agreeing"] == "4 / 4"
+    np.testing.assert_array_equal(again.starts["optimum"] == 1, again.starts["is_best"])
     assert np.isnan(again.ll_constants)
     np.testing.assert_allclose(again.predict(SURVEY), result.predict(SURVEY), rtol=1e-8)
 

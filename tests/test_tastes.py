@@ -10,46 +10,31 @@ import numpy as np
 import oracle
 import pandas as pd
 import pytest
+from any_estimates import AnyEstimates
 from conftest import ELECTRICITY, electricity_model, fitted
 from scipy import stats
 from zoo import CASES, Case, case, random_parameters
 
 from mixlogit import MixedMultinomialLogit, datasets
 from mixlogit.errors import ArgumentError, MixlogitWarning
-from mixlogit.uncertainty import Uncertainty
 from mixlogit.willingness import WillingnessResults
 
 LIMITS = ["[0.025", "0.975]"]
 LIMITS_10 = ["[0.05", "0.95]"]
 
 
-class AnyEstimates(WillingnessResults):
+class Estimates(AnyEstimates, WillingnessResults):
     """Estimates that need not be a maximum, with any covariance."""
 
-    def __init__(self, model, params: np.ndarray, covariance: np.ndarray) -> None:
-        self.model, self.params, self.n_classes = model, params, model.n_classes
-        self.covariance = covariance
-        self._likelihood = model.likelihood()
-        self._parameters = self._likelihood.unpack(params)
-        self._posterior = self._likelihood.posterior(self._parameters)[1]
-        self._class_names = [f"class{k + 1}" for k in range(model.n_classes)]
 
-    def cov_params(self) -> np.ndarray:
-        return self.covariance
-
-    @property
-    def _uncertainty(self) -> Uncertainty:
-        return Uncertainty.of(self.covariance)
-
-
-def random_estimates(data: Case, n_classes: int, seed: int = 0) -> AnyEstimates:
+def random_estimates(data: Case, n_classes: int, seed: int = 0) -> Estimates:
     """Random parameters of modest size, whose errors are about 0.02."""
     params = random_parameters(data, n_classes, seed)[2]
     root = 0.02 * np.random.default_rng(seed).normal(size=(len(params), 2 * len(params)))
-    return AnyEstimates(data.model(n_classes), params, root @ root.T / (2 * len(params)))
+    return Estimates(data.model(n_classes), params, root @ root.T / (2 * len(params)))
 
 
-def split(data: Case, estimates: AnyEstimates, flat: np.ndarray):
+def split(data: Case, estimates: Estimates, flat: np.ndarray):
     """Tastes and logits, for the plain loops."""
     return oracle.unflatten(flat, estimates.n_classes, data.n_attributes)
 
@@ -63,7 +48,7 @@ def slow_shares(data: Case, gamma: np.ndarray) -> np.ndarray:
     )
 
 
-def slow_wtp(data: Case, estimates: AnyEstimates, flat: np.ndarray) -> np.ndarray:
+def slow_wtp(data: Case, estimates: Estimates, flat: np.ndarray) -> np.ndarray:
     """Willingness to pay for the first attribute in units of the second, the population last."""
     beta, gamma = split(data, estimates, flat)
     by_class = [-b[0] / b[1] for b in beta]
@@ -71,19 +56,19 @@ def slow_wtp(data: Case, estimates: AnyEstimates, flat: np.ndarray) -> np.ndarra
     return np.array([*by_class, mean])
 
 
-def first_two(estimates: AnyEstimates) -> list[str]:
+def first_two(estimates: Estimates) -> list[str]:
     """Names of the first attributes."""
     return list(estimates.model.choices.exog_names[:2])
 
 
-def two_classes(**changes: float) -> AnyEstimates:
+def two_classes(**changes: float) -> Estimates:
     """The electricity survey at tastes for cl against pf; names may be given other values."""
     model = electricity_model(2)
     values = pd.Series(0.1, index=model.param_names)
     values["class1.pf"], values["class2.pf"] = -1.0, -0.5
     for name, value in changes.items():
         values[name.replace("_", ".", 1)] = value
-    return AnyEstimates(model, values.to_numpy(), 1e-4 * np.eye(len(values)))
+    return Estimates(model, values.to_numpy(), 1e-4 * np.eye(len(values)))
 
 
 several = pytest.mark.parametrize("data", CASES, ids=lambda one: one.name)
@@ -229,7 +214,7 @@ def test_new_labels_of_classes_move_rows_and_leave_the_population(electricity):
     relabel = np.array(
         [likelihood.unpack(unit).reordered(order).flat() for unit in np.eye(len(params))]
     )  # labels are changed by a linear map
-    moved = AnyEstimates(
+    moved = Estimates(
         electricity.model,
         likelihood.unpack(params).reordered(order).flat(),
         relabel.T @ electricity.cov_params().to_numpy() @ relabel,
@@ -442,7 +427,7 @@ def test_classification_counts_individuals_of_the_modal_class(data):
 def test_equal_probabilities_go_to_the_first_class():
     # two classes with the same tastes and shares: nobody is left for the second
     estimates = two_classes(class2_pf=-1.0)
-    estimates = AnyEstimates(
+    estimates = Estimates(
         estimates.model,
         np.append(np.tile(estimates.params[:6], 2), 0.0),
         estimates.covariance,

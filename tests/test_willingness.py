@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from any_estimates import AnyEstimates
 from oracle import difference_gradient, log_sum_exp
 
 from mixlogit import MixedMultinomialLogit, simulate_choices
@@ -52,19 +53,8 @@ def survey() -> pd.DataFrame:
     return simulate_choices(data, tastes, rng=1, situation="situation", individual="person")
 
 
-class Estimates(WillingnessResults):
+class Estimates(AnyEstimates, WillingnessResults):
     """Estimates that need not be a maximum, with any covariance."""
-
-    def __init__(self, model, params: np.ndarray, covariance: np.ndarray) -> None:
-        self.model, self.params, self.n_classes = model, params, model.n_classes
-        self.covariance = covariance
-        self._likelihood = model.likelihood()
-        self._parameters = self._likelihood.unpack(params)
-        self._posterior = self._likelihood.posterior(self._parameters)[1]
-        self._class_names = [f"class{k + 1}" for k in range(model.n_classes)]
-
-    def cov_params(self) -> np.ndarray:
-        return self.covariance
 
 
 BETA = np.array([[-0.9, 0.05, -1.2, 0.6], [-0.4, -0.05, -0.3, -0.5]])
