@@ -27,6 +27,7 @@ __all__ = [
     "MixlogitWarning",
     "NoDataError",
     "NotMonotoneError",
+    "NumericalError",
     "OneChoiceWarning",
     "StorageError",
     "UnseenLevelError",
@@ -84,6 +85,10 @@ class NoDataError(MixlogitError, RuntimeError):
 
 class NotMonotoneError(MixlogitError, RuntimeError):
     """The log-likelihood fell during EM, which the mathematics excludes: please report it."""
+
+
+class NumericalError(MixlogitError, RuntimeError):
+    """Linear algebra broke down in round-off during a fit."""
 
 
 class MixlogitWarning(UserWarning):

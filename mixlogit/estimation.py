@@ -14,7 +14,7 @@ from mixlogit.certificate import Certificate, certify
 from mixlogit.constraints import Constraints
 from mixlogit.curvature import Point, WideEvaluation, ascend, evaluate_wide
 from mixlogit.em import Climb, Run
-from mixlogit.errors import ArgumentError
+from mixlogit.errors import ArgumentError, NumericalError
 from mixlogit.incumbent import Incumbent
 from mixlogit.likelihood import Evaluation, MixtureLikelihood, Parameters
 from mixlogit.newton import maximise
@@ -140,6 +140,11 @@ def estimate(
     Returns
     -------
     Fit
+
+    Raises
+    ------
+    NumericalError
+        Linear algebra broke down in round-off.
     """
     require_one_of("method", method, METHODS)
     require_one_of("init", init, INITS)
@@ -201,6 +206,12 @@ def estimate(
         else:
             params, evaluation, n_newton, ended = _newton(likelihood, params, maxiter, watch_newton)
         return _finished(likelihood, found, params, evaluation, n_newton, ended, hessian)
+    except np.linalg.LinAlgError as error:
+        raise NumericalError(
+            f"The fit broke down in round-off: {error}. The utilities of some class have become "
+            "too large, or attributes are nearly the same. Centre and rescale the attributes, drop "
+            "those that are nearly combinations of others, fit fewer classes, or state a penalty."
+        ) from error
     except KeyboardInterrupt:
         mixture = kept.mixture() if keeps_best else None
         if mixture is None:

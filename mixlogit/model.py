@@ -938,6 +938,8 @@ class MixedMultinomialLogit(LikelihoodModel):
             the constraints, or ``init="moments"`` where the data do not allow it.
         NotMonotoneError
             The log-likelihood fell during EM, which no data should cause.
+        NumericalError
+            Linear algebra broke down in round-off.
 
         Warns
         -----

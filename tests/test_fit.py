@@ -8,7 +8,7 @@ import zoo
 from conftest import electricity_model, fitted, swissmetro_model
 
 from mixlogit import MixedMultinomialLogit, datasets, starts
-from mixlogit.errors import ArgumentError, ConvergenceWarning, OneChoiceWarning
+from mixlogit.errors import ArgumentError, ConvergenceWarning, NumericalError, OneChoiceWarning
 
 SURVEY = datasets.load("electricity").data
 IDS = {"situation": "situation", "individual": "person", "alternative": "alt"}
@@ -210,3 +210,12 @@ def test_one_class_and_one_attribute():
     assert (result.class_share_table()["std err"] == 0).all()
     np.testing.assert_array_equal(result.posterior, 1.0)
     assert result.llf == pytest.approx(result.ll_mnl, rel=1e-13)
+
+
+def test_no_exception_of_numpy_leaves_a_fit(monkeypatch):
+    def broken(*args, **keywords):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr("mixlogit.estimation.search", broken)
+    with pytest.raises(NumericalError, match=r"round-off: Eigenvalues.* Centre and rescale"):
+        electricity_model(2).fit()
