@@ -96,7 +96,7 @@ def row_probabilities(
     Parameters
     ----------
     exog, situation_start, beta, offset
-        As for `log_probabilities`.
+        As for ``log_probabilities``.
 
     Returns
     -------
@@ -257,7 +257,7 @@ class Market:
     alternative : ndarray of int, shape (R,), or None
         Alternative of each row, for what is reported by alternative.
     offset : ndarray, shape (1, R) or (K, R), or None
-        What is added to the utility of each row, as in `log_probabilities`.
+        What is added to the utility of each row, as in ``log_probabilities``.
     history : Standing or None
         Class probabilities of the individuals that ``visits`` points at, given choices they made
         before; None where only covariates are known of them.

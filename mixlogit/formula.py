@@ -86,7 +86,7 @@ class ChoiceSets:
     weights : dict of Series
         The table's columns of weights, as they stand there: "weights", "freq_weights" or both.
     offset : ndarray, shape (1, R) or (K, R), or None
-        What is added to the utility of each sorted row, as for `ChoiceData`.
+        What is added to the utility of each sorted row, as for ``ChoiceData``.
     """
 
     exog: RowTable
