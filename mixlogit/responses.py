@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,17 @@ class _Variable:
     column: int | None  # of the design
     frame: pd.DataFrame | None
     is_of_person: bool  # the same in all rows of a situation
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """What moves in which market, and the alternatives whose shares are looked at."""
+
+    variable: _Variable
+    sets: ChoiceSets
+    market: Market
+    wanted: np.ndarray  # codes of the alternatives
+    labels: pd.Index  # and their ids
 
 
 class ResponseResults(ForecastResults):
@@ -109,19 +120,15 @@ class ResponseResults(ForecastResults):
             There are no ids of alternatives or too many of them, the attribute is not known or
             not numeric, or the table is needed and not at hand.
         """
-        sets = self.model.choice_sets(data, **ids)
-        names = self._alternatives(sets)
-        variable = self._variable("attribute", attribute, data, sets)
-        wanted = self._wanted(alternatives, names)
-        market = self._market(sets, names, history)
-        if variable.is_of_person:
-            value, gradient = self._total_elasticities(market, variable, sets, wanted)
+        asked = self._question("attribute", attribute, data, alternatives, history, ids)
+        if asked.variable.is_of_person:
+            value, gradient = self._total_elasticities(asked)
         else:
-            slope = self._slope(variable, sets, in_proportion=True)
-            mass = alternative_mass(market, self._parameters, wanted).repeated()
-            response = response_mass(market, self._parameters, slope, wanted)
-            value, gradient = self._ratios(response, mass, market)
-        return self._table_of("elasticity", value, gradient, names[wanted], alpha)
+            slope = self._slope(asked, in_proportion=True)
+            mass = alternative_mass(asked.market, self._parameters, asked.wanted).repeated()
+            response = response_mass(asked.market, self._parameters, slope, asked.wanted)
+            value, gradient = self._ratios(response, mass, asked.market)
+        return self._table_of("elasticity", value, gradient, asked.labels, alpha)
 
     def marginal_effects(
         self,
@@ -162,35 +169,46 @@ class ResponseResults(ForecastResults):
         ArgumentError
             As for `elasticities`; or a variable has one level alone.
         """
-        sets = self.model.choice_sets(data, **ids)
-        names = self._alternatives(sets)
-        moving = self._variable("variable", variable, data, sets)
-        wanted = self._wanted(alternatives, names)
-        market = self._market(sets, names, history)
-        levels = self._levels_of(moving, sets)
+        asked = self._question("variable", variable, data, alternatives, history, ids)
+        levels = self._levels_of(asked)
         if levels is not None:
-            tables = {
-                level: self._discrete(market, moving, sets, wanted, (levels[0], level))
-                for level in levels[1:]
-            }
+            tables = {level: self._discrete(asked, (levels[0], level)) for level in levels[1:]}
             shown = {
-                level: self._table_of(_EFFECT, *found, names[wanted], alpha)
+                level: self._table_of(_EFFECT, *found, asked.labels, alpha)
                 for level, found in tables.items()
             }
             is_binary = list(levels) == [0, 1]
             return shown[1] if is_binary else pd.concat(shown, names=["level"])
-        slope = self._slope(moving, sets, in_proportion=False)
-        if moving.is_of_person:
-            z_slope = self._z_slope(moving, sets, market, in_proportion=False)
+        market, parameters = asked.market, self._parameters
+        slope = self._slope(asked, in_proportion=False)
+        if asked.variable.is_of_person:
+            z_slope = self._z_slope(asked, in_proportion=False)
             found = shares_response(
-                market, self._parameters, slope, z_slope, wanted, self._segments
+                market, parameters, slope, z_slope, asked.wanted, self._segments
             )
         else:
-            response = response_mass(market, self._parameters, slope, wanted)
-            found = self._ratios(response, class_mass(market, self._parameters), market)
-        return self._table_of(_EFFECT, *found, names[wanted], alpha)
+            response = response_mass(market, parameters, slope, asked.wanted)
+            found = self._ratios(response, class_mass(market, parameters), market)
+        return self._table_of(_EFFECT, *found, asked.labels, alpha)
 
     # -- variables -----------------------------------------------------------------------------
+
+    def _question(
+        self,
+        role: str,
+        name: Any,
+        data: Any,
+        alternatives: Iterable[Any] | None,
+        history: Any,
+        ids: Mapping[str, Any],
+    ) -> _Question:
+        """Read what was asked: a variable, in the fitted or new choice sets, and alternatives."""
+        sets = self.model.choice_sets(data, **ids)
+        labels = self._alternatives(sets)
+        variable = self._variable(role, name, data, sets)
+        wanted = self._wanted(alternatives, labels)
+        market = self._market(sets, labels, history)
+        return _Question(variable, sets, market, wanted, labels[wanted])
 
     def _variable(self, role: str, name: Any, data: Any, sets: ChoiceSets) -> _Variable:
         """Find a variable among the columns of the design and those that the formulas read."""
@@ -224,8 +242,9 @@ class ResponseResults(ForecastResults):
         same = is_in_gate or _is_constant(column, sets.arrangement.situation_start)
         return _Variable(name, None, frame, is_of_person=same)
 
-    def _slope(self, variable: _Variable, sets: ChoiceSets, *, in_proportion: bool) -> Slope:
+    def _slope(self, asked: _Question, *, in_proportion: bool) -> Slope:
         """How the utility design moves with a variable, by its unit or in proportion."""
+        variable, sets = asked.variable, asked.sets
         if variable.frame is None:
             assert variable.column is not None
             column = [variable.column]
@@ -238,26 +257,25 @@ class ResponseResults(ForecastResults):
         unit = _unit(_in_order(variable.frame[variable.name], sets), in_proportion)
         return Slope(found.columns, found.values * unit)
 
-    def _z_slope(
-        self, variable: _Variable, sets: ChoiceSets, market: Market, *, in_proportion: bool
-    ) -> np.ndarray:
+    def _z_slope(self, asked: _Question, *, in_proportion: bool) -> np.ndarray:
         """How the membership covariates move with a variable of the person, (N, Q)."""
-        spec, zeros = self.model.spec, np.zeros_like(market.z)
-        if spec.membership is None or variable.name not in spec.membership.columns:
+        gate, name = self.model.spec.membership, asked.variable.name
+        zeros = np.zeros_like(asked.market.z)
+        if gate is None or name not in gate.columns or asked.market.history is not None:
             return zeros
-        if market.history is not None:
-            return zeros
-        people, place = self._persons(variable, sets)
-        found = design_slope(spec.membership, people, variable.name).whole(zeros.shape[1])
-        return (found * _unit(people[variable.name], in_proportion))[place]
+        people, place = self._persons(asked)
+        found = design_slope(gate, people, name).whole(zeros.shape[1])
+        return (found * _unit(people[name], in_proportion))[place]
 
-    def _persons(self, variable: _Variable, sets: ChoiceSets) -> tuple[pd.DataFrame, np.ndarray]:
+    def _persons(self, asked: _Question) -> tuple[pd.DataFrame, np.ndarray]:
         """Who chooses, and whose each row of the market's covariates is."""
-        entries = self.model.choices.entries if sets.membership is None else None
-        return self.model.spec.people_of(variable.frame, sets.arrangement, entries)
+        entries = self.model.choices.entries if asked.sets.membership is None else None
+        arrangement = asked.sets.arrangement
+        return self.model.spec.people_of(asked.variable.frame, arrangement, entries)
 
-    def _levels_of(self, variable: _Variable, sets: ChoiceSets) -> Sequence[Any] | None:
+    def _levels_of(self, asked: _Question) -> Sequence[Any] | None:
         """Values between which a variable jumps; None for one that moves by little."""
+        variable, sets = asked.variable, asked.sets
         if variable.frame is None:
             assert variable.column is not None
             own = [x[:, variable.column] for _, x in blocks_of_rows(sets.exog)]
@@ -326,68 +344,42 @@ class ResponseResults(ForecastResults):
         found = [segment_ratio(over, under, k, common=common) for k in self._segments]
         return np.stack([ratio for ratio, _ in found]), np.stack([slope for _, slope in found])
 
-    def _total_elasticities(
-        self, market: Market, variable: _Variable, sets: ChoiceSets, wanted: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _total_elasticities(self, asked: _Question) -> tuple[np.ndarray, np.ndarray]:
         """Elasticities by a variable of the person, (G, M), and their derivatives."""
         parameters, segments = self._parameters, self._segments
-        slope = self._slope(variable, sets, in_proportion=True)
-        z_slope = self._z_slope(variable, sets, market, in_proportion=True)
+        market, wanted = asked.market, asked.wanted
+        slope = self._slope(asked, in_proportion=True)
+        z_slope = self._z_slope(asked, in_proportion=True)
         change, change_slope = shares_response(market, parameters, slope, z_slope, wanted, segments)
         share, share_slope = shares_of_alternatives(market, parameters, wanted, segments)
         share = np.where(share == 0, np.nan, share)
         value = change / share
         return value, (change_slope - value[..., None] * share_slope) / share[..., None]
 
-    def _discrete(
-        self,
-        market: Market,
-        variable: _Variable,
-        sets: ChoiceSets,
-        wanted: np.ndarray,
-        levels: tuple[Any, Any],
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _discrete(self, asked: _Question, levels: tuple[Any, Any]) -> tuple[np.ndarray, np.ndarray]:
         """Changes of shares when a variable jumps, (G, M) or (G, M, M), and their derivatives."""
-        if variable.is_of_person:
-            return self._jump(market, variable, sets, wanted, levels, None)
-        assert market.alternative is not None
-        jumps = [
-            self._jump(market, variable, sets, wanted, levels, market.alternative == code)
-            for code in wanted
-        ]
+        if asked.variable.is_of_person:
+            return self._jump(asked, levels, None)
+        alternative = asked.market.alternative
+        assert alternative is not None
+        jumps = [self._jump(asked, levels, alternative == code) for code in asked.wanted]
         value, slope = zip(*jumps, strict=True)
         return np.stack(value, axis=2), np.stack(slope, axis=2)
 
     def _jump(
-        self,
-        market: Market,
-        variable: _Variable,
-        sets: ChoiceSets,
-        wanted: np.ndarray,
-        levels: tuple[Any, Any],
-        rows: np.ndarray | None,
+        self, asked: _Question, levels: tuple[Any, Any], rows: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Change of shares when a variable jumps in some rows, or in all."""
+        markets = (self._market_at(asked, level, rows) for level in levels)
         first, last = (
-            shares_of_alternatives(
-                self._market_at(market, variable, sets, level, rows),
-                self._parameters,
-                wanted,
-                self._segments,
-            )
-            for level in levels
+            shares_of_alternatives(market, self._parameters, asked.wanted, self._segments)
+            for market in markets
         )
         return last[0] - first[0], last[1] - first[1]
 
-    def _market_at(
-        self,
-        market: Market,
-        variable: _Variable,
-        sets: ChoiceSets,
-        level: Any,
-        rows: np.ndarray | None,
-    ) -> Market:
+    def _market_at(self, asked: _Question, level: Any, rows: np.ndarray | None) -> Market:
         """The market with a variable at one level in some rows, or in all."""
+        variable, sets, market = asked.variable, asked.sets, asked.market
         is_moved = np.ones(len(sets.exog), dtype=bool) if rows is None else rows
         if variable.frame is None:
             assert variable.column is not None
@@ -403,7 +395,7 @@ class ResponseResults(ForecastResults):
         gate = spec.membership
         if gate is None or variable.name not in gate.columns or market.history is not None:
             return moved
-        people, place = self._persons(variable, sets)
+        people, place = self._persons(asked)
         everybody = np.ones(len(people), dtype=bool)
         z = gate.matrix(_replaced(people, variable.name, level, everybody))
         return replace(moved, z=z[place])

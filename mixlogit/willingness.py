@@ -78,6 +78,16 @@ class _Rows:
         return np.column_stack(sums) / total[:, None]
 
 
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    """How errors and limits of a ratio are found."""
+
+    method: str
+    alpha: float
+    n_draws: int
+    rng: int | np.random.Generator | None
+
+
 class WillingnessResults(TasteResults, ForecastResults):
     """Methods of results about willingness to pay."""
 
@@ -194,10 +204,12 @@ class WillingnessResults(TasteResults, ForecastResults):
                 for one in slopes
             }
         elif is_plain or _is_one_point(at):
-            tables = self._tables_at_point(slopes, price, method, alpha, n_draws, rng, at, data)
+            limits = _Limits(method, alpha, n_draws, rng)
+            tables = self._tables_at_point(slopes, price, limits, at, data)
         else:
             _refuse_method(method, ("delta", "krinsky-robb"), "for a mean of ratios, as with at=")
-            tables = self._tables_of_rows(slopes, price, method, alpha, n_draws, rng, at, data)
+            limits = _Limits(method, alpha, n_draws, rng)
+            tables = self._tables_of_rows(slopes, price, limits, at, data)
         if isinstance(attribute, str):
             return tables[attribute]
         below = "class" if by is None else "group"
@@ -395,30 +407,27 @@ class WillingnessResults(TasteResults, ForecastResults):
         self,
         slopes: list[UtilitySlope],
         price: UtilitySlope,
-        method: str,
-        alpha: float,
-        n_draws: int,
-        rng: int | np.random.Generator | None,
+        limits: _Limits,
         at: Any,
         data: Any,
     ) -> dict[str, pd.DataFrame]:
         """Ratios of slopes at one point, by class and in the population."""
         *weights, cost = self._weights_at([*slopes, price], at, data)
-        draws = None
-        if method == "krinsky-robb":
-            beta, gamma = self._draws(_checked_draws(n_draws, alpha), rng)
-            draws = beta, self._drawn_shares(gamma)
+        draws = self._draws(limits)
+        if draws is not None:
+            draws = draws[0], self._drawn_shares(draws[1])
         return {
-            one.name: self._wtp_table(weight, cost, price, method, alpha, draws)
+            one.name: self._wtp_table(weight, cost, price, limits, draws)
             for one, weight in zip(slopes, weights, strict=True)
         }
 
-    def _draws(
-        self, n_draws: int, rng: int | np.random.Generator | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws from the distribution of the estimates: tastes (n, K, L) and logits."""
+    def _draws(self, limits: _Limits) -> tuple[np.ndarray, np.ndarray] | None:
+        """Draws of tastes (n, K, L) and logits, for limits that are percentiles of draws."""
+        if limits.method != "krinsky-robb":
+            return None
+        n_draws = _checked_draws(limits.n_draws, limits.alpha)
         drawn = self._parameters.like(
-            draw_parameters(self.params, self._uncertainty.matrix, n_draws, rng)
+            draw_parameters(self.params, self._uncertainty.matrix, n_draws, limits.rng)
         )
         return drawn.beta, drawn.gamma
 
@@ -435,12 +444,11 @@ class WillingnessResults(TasteResults, ForecastResults):
         attribute: np.ndarray,
         cost: np.ndarray,
         price: UtilitySlope,
-        method: str,
-        alpha: float,
+        limits: _Limits,
         draws: tuple[np.ndarray, np.ndarray] | None,
     ) -> pd.DataFrame:
         """Willingness to pay for one attribute, from the slopes as weights (L,)."""
-        beta, labels = self._parameters.beta, list(interval_labels(alpha))
+        beta, alpha = self._parameters.beta, limits.alpha
         by_class = class_wtp(beta, attribute, cost)
         gradient = wtp_gradient(beta, attribute, cost, self._shares, self._share_slope)
         columns = estimate_columns(
@@ -461,8 +469,8 @@ class WillingnessResults(TasteResults, ForecastResults):
                     f"{self._slope_name(price, k)} has the other sign in "
                     f"{has_other_sign[:, k].mean():.2%} of the draws"
                 )
-        if method == "fieller":
-            table[labels], own = self._fieller(attribute, cost, alpha)
+        if limits.method == "fieller":
+            table[list(interval_labels(alpha))], own = self._fieller(attribute, cost, alpha)
         missing = self._reasons(table["std err"], self._involved(attribute, cost))
         notes = zip(missing, [*doubts, chain(*doubts)], own, strict=True)
         table["note"] = [
@@ -549,20 +557,15 @@ class WillingnessResults(TasteResults, ForecastResults):
         self,
         slopes: list[UtilitySlope],
         price: UtilitySlope,
-        method: str,
-        alpha: float,
-        n_draws: int,
-        rng: int | np.random.Generator | None,
+        limits: _Limits,
         at: Any,
         data: Any,
     ) -> dict[str, pd.DataFrame]:
         """Means of ratios over rows, by class and in the population."""
         rows, z = self._rows_with_covariates(at, data)
-        design = self.model.spec.utility
+        design, alpha = self.model.spec.utility, limits.alpha
         cost = price.at(design, rows.frame)
-        draws = None
-        if method == "krinsky-robb":
-            draws = self._draws(_checked_draws(n_draws, alpha), rng)
+        draws = self._draws(limits)
         prior = self._prior_of(z)
         standing = Standing.of_membership(prior, z)
         tables = {}

@@ -50,53 +50,56 @@ def test_choices_follow_the_sorted_rows():
     assert counts.tolist() == [0, 1, 1, 0, 1, 0]
 
 
-def test_situations_without_exactly_one_chosen_row_are_counted_and_placed():
+@pytest.mark.parametrize(
+    ("values", "rule", "message"),
+    [
+        pytest.param(
+            [1, 0, 1, 1, 0, 0],
+            "auto",
+            "2 of 3 choice situations do not have exactly one chosen row; the first is situation "
+            "102, with 2. Check the choice column 'y', or drop those situations. If several "
+            "choices in a situation are meant, pass choices='counts'.",
+            id="two chosen and none",
+        ),
+        pytest.param(
+            [1, 0, 0, 0, 1, 0],
+            "one",
+            "1 of 3 choice situations does not have exactly one chosen row; the first is "
+            "situation 102, with 0. Check the choice column 'y', or drop those situations.",
+            id="none chosen",
+        ),
+        pytest.param(
+            [1, 1, 1, 0, 1, 0],
+            "one",
+            "1 of 3 choice situations does not have exactly one chosen row; the first is "
+            "situation 101, with 2. Check the choice column 'y', or drop those situations.",
+            id="two chosen, where one was asked for",
+        ),
+        pytest.param(
+            [3, 0, 0, 0, 0, 0],
+            "counts",
+            "2 of 3 choice situations do not have any choice; the first is situation 102, with 0. "
+            "Check the choice column 'y', or drop those situations.",
+            id="no counts",
+        ),
+        pytest.param(
+            [3, 0, 0, 1, 1, 0],
+            "one",
+            "1 value of the choice column 'y' is neither 0 nor 1; the first is in situation 101, "
+            "alternative 'a'. Choices are 1 on the chosen row of each situation and 0 on the "
+            "others.",
+            id="a count, where one was asked for",
+        ),
+    ],
+)
+def test_situations_without_their_choices_are_counted_and_placed(values, rule, message):
     with pytest.raises(DataError) as caught:
-        read_counts([1, 0, 1, 1, 0, 0], TASKS, task("y", "auto"))
-    assert str(caught.value) == (
-        "2 of 3 choice situations do not have exactly one chosen row; the first is situation 102, "
-        "with 2. Check the choice column 'y', or drop those situations. If several choices in a "
-        "situation are meant, pass choices='counts'."
-    )
-
-
-def test_a_situation_without_a_chosen_row_is_placed():
-    with pytest.raises(DataError) as caught:
-        read_counts([1, 0, 0, 0, 1, 0], TASKS, task("y", "one"))
-    assert str(caught.value) == (
-        "1 of 3 choice situations does not have exactly one chosen row; the first is situation "
-        "102, with 0. Check the choice column 'y', or drop those situations."
-    )
-
-
-def test_who_asks_for_one_choice_is_not_told_of_counts():
-    with pytest.raises(DataError) as caught:
-        read_counts([1, 1, 1, 0, 1, 0], TASKS, task("y", "one"))
-    assert str(caught.value).endswith(
-        "situation 101, with 2. Check the choice column 'y', or drop those situations."
-    )
-
-
-def test_counts_need_a_choice_in_every_situation():
-    with pytest.raises(DataError) as caught:
-        read_counts([3, 0, 0, 0, 0, 0], TASKS, task("n", "counts"))
-    assert str(caught.value) == (
-        "2 of 3 choice situations do not have any choice; the first is situation 102, with 0. "
-        "Check the choice column 'n', or drop those situations."
-    )
+        read_counts(values, TASKS, task("y", rule))
+    assert str(caught.value) == message
 
 
 def test_two_chosen_rows_are_counts_when_the_user_says_so():
     assert read_counts([1, 1, 1, 0, 1, 0], TASKS, task("y", "counts")).sum() == 4
-
-
-def test_one_choice_is_demanded_when_the_user_says_so():
-    with pytest.raises(DataError) as caught:
-        read_counts([3, 0, 0, 1, 1, 0], TASKS, task("y", "one"))
-    assert str(caught.value) == (
-        "1 value of the choice column 'y' is neither 0 nor 1; the first is in situation 101, "
-        "alternative 'a'. Choices are 1 on the chosen row of each situation and 0 on the others."
-    )
 
 
 @pytest.mark.parametrize(
