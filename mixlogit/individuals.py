@@ -164,7 +164,7 @@ class Individuals:
         Returns
         -------
         Series, shape (N,)
-            By individual.
+            By individual, with the name that a Series or a column has.
 
         Raises
         ------
@@ -192,7 +192,7 @@ class Individuals:
                 )
             given = given.iloc[:, 0]
         if isinstance(given, pd.Series):
-            return self._by_index(given, what)
+            return self._by_index(given, what).rename(given.name)
         return self._by_position(given, what)
 
     def _of_column(self, name: str, what: str) -> pd.Series:

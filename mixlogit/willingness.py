@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from mixlogit.errors import (
     warn,
 )
 from mixlogit.forecasts import ForecastResults
+from mixlogit.individuals import Individuals
 from mixlogit.points import UtilitySlope, given_point, mean_point, utility_slope
 from mixlogit.postestimation import (
     delta_errors,
@@ -141,11 +142,12 @@ class WillingnessResults(TasteResults, ForecastResults):
             all columns that the formula reads: at each of its rows, and the ratios averaged. Rows
             count by the weights of `market_shares`, and with "sample" for a class by the
             probability that the row is of somebody in it.
-        by : column name, Series or array_like, optional
-            Groups of people: a column of the table, constant within individuals; or a value for
-            each individual, matched by the index of a Series, or in the order of `posterior`. The
-            table then has a row for each group, the mean of `individual_wtp` over its people by
-            their weights. "mean" is then the mean over the rows of the group.
+        by : column name, Series, DataFrame or array_like, optional
+            Groups of people: the name of a column of the table, constant within individuals; a
+            Series or a frame of one column, whose index holds the ids of the individuals (or is
+            that of the table's rows); or an array in the order of `posterior`. The table then has
+            a row for each group, the mean of `individual_wtp` over its people by their weights.
+            "mean" is then the mean over the rows of the group.
         data : DataFrame, optional
             Table that the values are taken from. By default the one that the model was built
             from, which models from files, pickles and chunks do not have at hand.
@@ -175,9 +177,9 @@ class WillingnessResults(TasteResults, ForecastResults):
         ArgumentError
             An attribute or a method is not known, or the method does not go with ``at`` or
             ``by``; the cost is missing or is the attribute; alpha or n_draws is out of range; the
-            table is needed and not at hand.
+            table is needed and not at hand; or an individual has no group.
         DataError
-            An individual has no group.
+            A group varies within an individual, or the data have no rows of somebody.
 
         References
         ----------
@@ -652,42 +654,26 @@ class WillingnessResults(TasteResults, ForecastResults):
 
     def _groups(self, by: Any, data: Any) -> pd.Series:
         """Group of each distinct individual, by its id."""
-        ids = self.model.choices.entries.ids
-        if isinstance(by, str):
-            found = self._column_of_people(by, data)
-        elif isinstance(by, pd.Series):
-            found = by[~by.index.duplicated()].reindex(ids)
-        else:
-            if len(by) != len(ids):
-                raise ArgumentError(
-                    f"by= has {len(by):,} values for {plural(len(ids), 'individual')}. Give one "
-                    "for each, in the order of posterior, or a Series by individual."
-                )
-            found = pd.Series(list(by), index=ids, name="group")
-        without = np.flatnonzero(found.isna().to_numpy())
-        if len(without):
-            raise DataError(
-                f"{len(without):,} of {plural(len(ids), 'individual')} "
-                f"{verb(len(without), 'has', 'have')} no group in by=; the first is "
-                f"{show(ids[without[0]])}. Give one to {verb(len(without), 'it', 'each')}."
-            )
-        return found.rename(found.name or "group")
+        people = self.model._individuals() if data is None else self._individuals_in(data)
+        found = people.values(by, "by")
+        return found.rename("group" if found.name is None else found.name)
 
-    def _column_of_people(self, name: str, data: Any) -> pd.Series:
-        """A column of a table that is constant within individuals, for each of those fitted."""
+    def _individuals_in(self, data: Any) -> Individuals:
+        """The individuals of the fit, with their rows in another table."""
         frame, sets = self._table(data)
-        require_column(frame, name, "by=")
-        ids = self.model.choices.entries.ids
-        people, place = self.model.spec.people_of(
-            frame,
-            sets.arrangement,
-            self.model.choices.entries if data is None else None,
-            [name],
-            "by=",
-        )
-        if data is None:
-            return people[name].iloc[place].set_axis(ids)
-        return people[name].reindex(ids)
+        fitted = self.model._individuals()
+        if fitted.row_index is None:  # a table of alternatives says nothing of people
+            return fitted
+
+        def of_rows(rows: pd.DataFrame, name: Any, what: str) -> pd.Series:
+            people, _ = self.model.spec.people_of(rows, sets.arrangement, None, [name], what)
+            return people[name].reindex(fitted.ids)
+
+        def column(name: str, what: str) -> pd.Series:
+            require_column(frame, name, f"{what}=")
+            return of_rows(frame, name, f"{what} column")
+
+        return replace(fitted, row_index=frame.index, of_rows=of_rows, column=column)
 
     def _group_table(
         self,

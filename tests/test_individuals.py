@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import zoo
+from any_estimates import AnyEstimates
 
 from mixlogit import MixedMultinomialLogit, read_results
 from mixlogit.errors import ArgumentError, ColumnError, DataError
 from mixlogit.individuals import Individuals
+from mixlogit.willingness import WillingnessResults
 
 PANEL = zoo.PANEL | {"alternative": "alt"}
 N = 25  # people of the panel
@@ -50,7 +52,9 @@ def by_person() -> pd.Series:
 GROUPS = {
     "a Series": by_person,
     "a Series in another order": lambda: by_person().iloc[::-1],
-    "a Series with others": lambda: pd.concat([pd.Series([9], index=["x"]), by_person()]),
+    "a Series with others": lambda: pd.concat(
+        [pd.Series([9], index=["x"], name="region"), by_person()]
+    ),
     "a Series with a row per situation and alternative": lambda: frame().set_index("person")[
         "region"
     ],
@@ -211,6 +215,91 @@ def test_the_table_is_the_one_that_was_passed(right):
     table["region"] = 0
     found = copy.copy(model.fit()).with_cov("cluster", groups="region").bse
     np.testing.assert_allclose(found, right, rtol=1e-6)  # where two searches end
+
+
+# -- groups of people whose willingness to pay is asked for --------------------------------------
+
+
+class Valued(AnyEstimates, WillingnessResults):
+    """Estimates that need not be a maximum."""
+
+
+def valued(model: MixedMultinomialLogit) -> Valued:
+    """Two classes with ratios of -0.5 and 2, so that people differ by what they chose."""
+    return Valued(model, np.array([-1.0, -0.5, -0.4, 0.8, 0.3]), 1e-4 * np.eye(5))
+
+
+@pytest.fixture(scope="module")
+def worth():
+    return valued(MixedMultinomialLogit.from_formula(zoo.TWO, frame(), 2, **PANEL))
+
+
+def means_of_regions(result: Valued) -> list[float]:
+    """Mean over the people of each region, found one by one."""
+    own, table = result.individual_wtp("x2", "x1"), frame()
+    of = {i: table.loc[table["person"] == i, "region"].iloc[0] for i in own.index}
+    return [np.mean([own[i] for i in own.index if of[i] == region]) for region in range(5)]
+
+
+@pytest.mark.parametrize("data", [None, frame()], ids=["the fitted table", "a table"])
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+def test_people_are_grouped_as_clusters_are(worth, groups, data):
+    given = groups()
+    table = worth.wtp("x2", "x1", by=given, data=data)
+    # sums of 25 numbers in two orders
+    np.testing.assert_allclose(table["wtp"], means_of_regions(worth), rtol=1e-13)
+    assert list(table.index) == list(range(5))
+    assert table.index.name == ("group" if isinstance(given, list) else "region")
+
+
+def not_grouped(result, by, *parts, kind=ArgumentError, data=None):
+    with pytest.raises(kind) as caught:
+        result.wtp("x2", "x1", by=by, data=data)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+def test_groups_of_people_that_cannot_be_matched_are_refused(worth):
+    first = worth.model.choices.entries.ids[0]
+    not_grouped(
+        worth,
+        by_person().reset_index(drop=True),
+        f"by is matched with individuals by its index, and 25 of 25 individuals are not in it; the "
+        f"first is {first!r}. Ids are text on one side",
+        "pass by.to_numpy() if its order is that of result.posterior",
+    )
+    not_grouped(worth, by_person().drop("p7"), "1 of 25 individuals is not in it; the first is 'p7")
+    gap = by_person().astype(object)
+    gap["p14"] = None
+    not_grouped(worth, gap, "by is missing for 1 of 25 individuals; the first is 'p14'")
+    not_grouped(worth, [1, 2], "by has 2 values, but there are 25 individuals")
+    not_grouped(worth, iter("ab"), "by must hold one value per individual", "only once")
+    not_grouped(worth, frame()[["region", "alt"]], "by must hold one value", "has 2 columns")
+    for data in (None, frame()):
+        not_grouped(worth, "alt", "The by column 'alt' varies within 25", kind=DataError, data=data)
+        not_grouped(worth, frame()["alt"], "varies within 25 of 25", kind=DataError, data=data)
+        not_grouped(worth, "regions", "by='regions': the table has no", kind=ColumnError, data=data)
+    part = frame().query("person != 'p7'")
+    not_grouped(worth, "region", "by is missing for 1 of 25", "first is 'p7'", data=part)
+
+
+def test_shoppers_are_grouped_by_the_table_of_choices():
+    one = zoo.case("shared table")
+    choices = one.choices.assign(region=one.choices["shopper"] % 3)
+    model = MixedMultinomialLogit.from_table("~ x1 + x2", one.frame, choices, 2, **one.keywords)
+    result = valued(model)
+    own = result.individual_wtp("x2", "x1")
+    expected = [own[[9, 12, 3]].mean(), own[[1, 7, 25]].mean()]
+    for by in ("region", choices.set_index("shopper")["region"]):
+        np.testing.assert_allclose(result.wtp("x2", "x1", by=by)["wtp"], expected, rtol=1e-13)
+
+
+def test_a_pickle_groups_people_by_a_series_or_by_a_column_of_a_table(worth):
+    again = pickle.loads(pickle.dumps(worth))
+    not_grouped(again, "region", "by='region' names a column, but the model has no table")
+    expected = worth.wtp("x2", "x1", by="region")
+    pd.testing.assert_frame_equal(again.wtp("x2", "x1", by=by_person()), expected)
+    pd.testing.assert_frame_equal(again.wtp("x2", "x1", by="region", data=frame()), expected)
 
 
 # -- weights -------------------------------------------------------------------------------------
