@@ -23,6 +23,10 @@ __all__ = ["Individuals", "TableInPieces", "TableOfChoices", "TableOfRows", "att
 class Table(Protocol):
     """The user's table, of whose columns some are asked for after the model is built."""
 
+    @property
+    def rows(self) -> pd.DataFrame | None:
+        """The rows that the utility is read from, where they are at hand."""
+
     def own(self, name: str, what: str, data: ChoiceData) -> pd.Series:
         """Values of a column by individual, found constant within individuals."""
 
@@ -33,35 +37,36 @@ class TableOfRows:
 
     Parameters
     ----------
-    frame : DataFrame
+    rows : DataFrame
     """
 
-    frame: pd.DataFrame
+    rows: pd.DataFrame
 
     def own(self, name: str, what: str, data: ChoiceData) -> pd.Series:
         """Values of a column by individual, (N,)."""
-        require_column(self.frame, name, f"{what}=")
-        return own_column(self.frame, name, f"{what} column", data.arrangement, data.entries)
+        require_column(self.rows, name, f"{what}=")
+        return own_column(self.rows, name, f"{what} column", data.arrangement, data.entries)
 
 
 @dataclass(frozen=True, eq=False)
 class TableOfChoices:
-    """A table of who chose what.
+    """A table of alternatives, and one of who chose what.
 
     Parameters
     ----------
-    frame : DataFrame
-    individual : column name
+    rows, choices : DataFrame
+    individual : column name of ``choices``
     """
 
-    frame: pd.DataFrame
+    rows: pd.DataFrame
+    choices: pd.DataFrame
     individual: Hashable
 
     def own(self, name: str, what: str, data: ChoiceData) -> pd.Series:
         """Values of a column by individual, (N,)."""
-        require_column(self.frame, name, f"{what}=", "the table of choices")
-        codes, ids = codes_of(self.frame[self.individual], self.individual)
-        own = constant_rows(self.frame, [name], codes, ids, f"{what} column")[name]
+        require_column(self.choices, name, f"{what}=", "the table of choices")
+        codes, ids = codes_of(self.choices[self.individual], self.individual)
+        own = constant_rows(self.choices, [name], codes, ids, f"{what} column")[name]
         return own.reindex(data.entries.ids)
 
 
@@ -75,6 +80,10 @@ class TableInPieces:
     """
 
     pieces: Chunks
+
+    @property
+    def rows(self) -> None:
+        """They are not held."""
 
     def own(self, name: str, what: str, data: ChoiceData) -> pd.Series:
         """Values of a column by individual, (N,); by situation without individuals."""

@@ -163,8 +163,7 @@ class MixedMultinomialLogit(LikelihoodModel):
     """
 
     _is_from_arrays = False
-    _source: Table | None = None  # where further columns by individual are found
-    _frame: pd.DataFrame | None = None  # the table that it was built from, where it is at hand
+    _source: Table | None = None  # what it was built from, where it is at hand
 
     def __init__(
         self,
@@ -310,7 +309,6 @@ class MixedMultinomialLogit(LikelihoodModel):
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
         model._source = TableOfRows(frame.copy(deep=False))
-        model._frame = frame.copy(deep=False)
         return model
 
     @classmethod
@@ -509,8 +507,8 @@ class MixedMultinomialLogit(LikelihoodModel):
         model = cls.__new__(cls)
         restrictions = Restrictions.of(common, constraints, signs)
         model._set_up(choice_data, learned, n_classes, frame.index, restrictions)
-        model._source = TableOfChoices(own.copy(deep=False), individual)
-        model._frame = frame.copy(deep=False)
+        shared = frame.copy(deep=False)
+        model._source = TableOfChoices(shared, own.copy(deep=False), individual)
         return model
 
     @classmethod
@@ -650,7 +648,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         )
         other._source = self._source
         if choices is self.choices:
-            other._table, other._frame = self._table, self._frame
+            other._table = self._table
         return other
 
     @property
@@ -660,7 +658,7 @@ class MixedMultinomialLogit(LikelihoodModel):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the kernel's blocks, and the user's table."""
-        return self.__dict__ | {"_table": None, "_source": None, "_frame": None}
+        return self.__dict__ | {"_table": None, "_source": None}
 
     def _individuals(self) -> Individuals:
         """Those whom arguments with one value per individual are matched with.
@@ -1139,7 +1137,7 @@ class MixedMultinomialLogit(LikelihoodModel):
         ArgumentError
             It is not at hand, or its values have changed since.
         """
-        frame, design = self._frame, self.spec.utility
+        frame, design = None if self._source is None else self._source.rows, self.spec.utility
         if frame is None:
             raise ArgumentError(
                 "This needs the table that the model was built from, which models that come from "

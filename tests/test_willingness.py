@@ -19,6 +19,7 @@ from mixlogit.errors import (
     IdentificationError,
     MixlogitWarning,
 )
+from mixlogit.individuals import TableOfRows
 from mixlogit.valuation import draw_parameters
 from mixlogit.willingness import WillingnessResults
 
@@ -492,9 +493,24 @@ def test_a_table_that_has_changed_since_is_refused():
     before = result.wtp("time", "cost")
     data["cost"] = 0.0  # the user's table is its own
     pd.testing.assert_frame_equal(result.wtp("time", "cost"), before)
-    model._frame = model._frame.assign(cost=1.0)
+    model._source = TableOfRows(model._source.rows.assign(cost=1.0))
     with pytest.raises(ArgumentError, match="The values of the table have changed since the model"):
         result.wtp("time", "cost")
+
+
+def test_a_part_of_the_data_has_its_rows_of_the_table_at_hand():
+    part = survey().sample(frac=1, random_state=3).query("person < 20")
+    half = MixedMultinomialLogit.from_formula(FORMULA, part, 1, **PANEL)
+    expected = Estimates(half, estimates().params[:4], 1e-4 * np.eye(4))
+    whole = MixedMultinomialLogit.from_formula(FORMULA, survey(), 1, **PANEL)
+    taken = whole.with_choices(whole.choices.take(np.repeat([1, 0], 20)))
+    found = Estimates(taken, expected.params, expected.covariance)
+    for at in ("mean", "sample"):
+        pd.testing.assert_frame_equal(
+            found.wtp("time", "cost", at=at, by="band"),
+            expected.wtp("time", "cost", at=at, by="band"),
+            rtol=1e-9,  # slopes are differences
+        )
 
 
 def test_models_from_arrays_take_no_table():
