@@ -127,7 +127,8 @@ class ClassSets:
             if isinstance(rule, str):
                 continue
             known, _ = _alternatives(arrangement, f"class{k + 1}")
-            unknown = [one for one in rule if one not in known]
+            codes = _codes_of(rule, known)
+            unknown = [one for one, code in zip(rule, codes, strict=True) if code < 0]
             if unknown:
                 raise ArgumentError(
                     f"available_in gives class{k + 1} the alternative {unknown[0]!r}, which is not "
@@ -238,7 +239,15 @@ def _alternatives(arrangement: Arrangement, name: str) -> tuple[pd.Index, np.nda
 def _is_listed(rule: tuple[Any, ...], arrangement: Arrangement, name: str) -> np.ndarray:
     """Which sorted rows are of the alternatives listed, (R,)."""
     known, codes = _alternatives(arrangement, name)
-    return np.isin(codes, known.get_indexer(pd.Index(rule, tupleize_cols=False)))
+    return np.isin(codes, _codes_of(rule, known))
+
+
+def _codes_of(rule: tuple[Any, ...], known: pd.Index) -> np.ndarray:
+    """Codes of alternatives, -1 where there is none; text may stand for a number, as in a shell."""
+    codes = known.get_indexer(pd.Index(rule, tupleize_cols=False))
+    spelled = {str(one): code for code, one in enumerate(known)}
+    pairs = zip(codes, rule, strict=True)
+    return np.array([spelled.get(one, -1) if code < 0 else code for code, one in pairs])
 
 
 def _refuse_empty(is_there: np.ndarray, arrangement: Arrangement, name: str) -> None:

@@ -37,6 +37,7 @@ _FORMS = {  # by option
     "html": ("HTML", Summary.as_html),
     "csv": ("CSV", Summary.as_csv),
 }
+_OPERATOR = re.compile(r"[()<>=!&|~]")
 _CRITERIA = ("aic", "bic", "caic", "sabic", "icl")
 
 _HELP = """\
@@ -159,12 +160,26 @@ def _model(arguments: argparse.Namespace, n_classes: int) -> MixedMultinomialLog
         missing=arguments.missing,
         common=[name for group in arguments.common for name in group],
         constraints=arguments.constraint,
-        signs=dict(arguments.sign),
+        signs=_once("sign", arguments.sign),
+        available_in=_once("available-in", arguments.available_in),
         reference=arguments.reference,
     )
     if arguments.save is not None:
         formula_record(model.spec, {})  # refuses what cannot be saved, before the fit
     return model
+
+
+def _once(option: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """What an option that can be repeated says of each name, which it names once."""
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ArgumentError(
+            f"--{option} is given {names.count(twice)} times for {twice!r}. "
+            "Give it once for each name."
+        )
+    return known
 
 
 def _fit_keywords(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -391,6 +406,12 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         help="sign of a coefficient, such as price=-; can be repeated",
     )  # fmt: skip
     group.add_argument(
+        "--available-in", metavar="CLASS=NAME,...", type=_available, action="append", default=[],
+        help='alternatives of a class that has not all, such as class1=car,bus; or an expression '
+        'of columns that is true in its rows, such as "class2=(owner == 1) | (mode != \'car\')"; '
+        "can be repeated",
+    )  # fmt: skip
+    group.add_argument(
         "--choices", choices=CHOICE_RULES, default="auto",
         help="what the choice column holds: one chosen row per situation, or counts (default: "
         "auto, which is one with --situation and counts without)",
@@ -458,6 +479,16 @@ def _sign(text: str) -> tuple[str, str]:
     if not equals or sign.strip() not in ("+", "-"):
         raise argparse.ArgumentTypeError(f"{text!r} is no name, =, and + or -, such as price=-")
     return name.strip(), sign.strip()
+
+
+def _available(text: str) -> tuple[str, str | list[str]]:
+    """A class, and its alternatives or an expression of columns, which has an operator."""
+    name, equals, rule = (part.strip() for part in text.partition("="))
+    if not (name and equals and rule):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no class, =, and alternatives or an expression, such as class1=car,bus"
+        )
+    return name, rule if _OPERATOR.search(rule) else _names(rule)
 
 
 def _seed(text: str) -> int:

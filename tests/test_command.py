@@ -15,7 +15,7 @@ import zoo
 from simulated import TASTES, panel
 
 import mixlogit
-from mixlogit import MixedMultinomialLogit, command
+from mixlogit import MixedMultinomialLogit, command, simulate_choices
 from mixlogit.__main__ import main
 
 FORMULA = "choice ~ x1 + x2 + x3"
@@ -108,6 +108,10 @@ def test_fit_prints_the_summary_and_nothing_else(frame, path, capsys):
             {"constraints": ["class1.x1 = 0", "class2.x2 = 0"]},
         ),
         (["--sign", "x1=+", "--sign", "x2=+"], {"signs": {"x1": "+", "x2": "+"}}),
+        (
+            ["--available-in", "class2=(x1 > -9) & (age < 9)"],
+            {"available_in": {"class2": "(x1 > -9) & (age < 9)"}},
+        ),
     ],
     ids=" ".join,
 )
@@ -117,6 +121,26 @@ def test_options_of_the_model_are_those_of_the_library(frame, saved, options, ke
     pd.testing.assert_series_equal(result.params, expected.params)
     pd.testing.assert_series_equal(result.bse, expected.bse)
     assert result.nobs == expected.nobs
+
+
+def test_classes_have_the_alternatives_that_they_are_given(tmp_path, saved):
+    sets = {"class1": ["a", "b"], "class2": "(alternative == 'c') | (x1 < 1)"}
+    rng = np.random.default_rng(0)
+    trips = pd.DataFrame(rng.normal(size=(2160, 3)), columns=["x1", "x2", "x3"])
+    trips["person"], trips["situation"] = np.arange(2160) // 18, np.arange(2160) // 3
+    trips["alternative"] = np.tile(["a", "b", "c"], 720)
+    tastes = pd.DataFrame([[1.0, -0.5], [0.5, 1.0], [0.0, 0.5]], index=["x1", "x2", "x3"])
+    ids = {"situation": "situation", "individual": "person", "alternative": "alternative"}
+    drawn = simulate_choices(trips, tastes, [0.5, 0.5], rng=1, available_in=sets, **ids)
+    name = str(tmp_path / "few.csv")
+    drawn["number"] = drawn["alternative"].map({"a": 1, "b": 2, "c": 3})
+    drawn.to_csv(name, index=False)
+    expected = in_python(pd.read_csv(name), alternative="alternative", available_in=sets).fit()
+    options = ["--available-in", f"class2={sets['class2']}", "--available-in"]
+    for column, listed in (("alternative", "class1=a, b"), ("number", "class1=1,2")):
+        result = saved("--alternative", column, *options, listed, data=name)
+        pd.testing.assert_series_equal(result.params, expected.params)
+        pd.testing.assert_series_equal(result.bse, expected.bse)
 
 
 def test_a_formula_in_parts_with_its_reference(frame, path, saved, capsys):
@@ -333,6 +357,34 @@ def test_tables_that_cannot_be_read(tmp_path, capsys, name, content, message):
         ({"classes": "two"}, "error: argument --classes: invalid int value: 'two'. mixlogit fit"),
         ({"more": ["--sign", "x1"]}, "error: argument --sign: 'x1' is no name, =, and"),
         ({"more": ["--sign", "x1=<"]}, "error: argument --sign: 'x1=<' is no name, =, and"),
+        (
+            {"more": ["--sign", "x1=+", "--sign", "x2=+", "--sign", "x1=-"]},
+            "error: --sign is given 2 times for 'x1'. Give it once for each name.",
+        ),
+        (
+            {"more": ["--available-in", "class1"]},
+            "error: argument --available-in: 'class1' is no class, =, and alternatives or an expr",
+        ),
+        (
+            {"more": ["--available-in", "class1=a", "--available-in", "class1=b"]},
+            "error: --available-in is given 2 times for 'class1'",
+        ),
+        (
+            {"more": ["--available-in", "class3=a"]},
+            "error: available_in names 'class3', which is no class.",
+        ),
+        (
+            {"more": ["--alternative", "alternative", "--available-in", "class1=a,d"]},
+            "error: available_in gives class1 the alternative 'd', which is not in the data.*They",
+        ),
+        (
+            {"more": ["--available-in", "class1=a,b"]},
+            "error: available_in lists the alternatives of class1, and the rows have no ids",
+        ),
+        (
+            {"more": ["--available-in", "class1=(x1 > 0"]},
+            r"error: The expression '\(x1 > 0' that available_in has for class1 cannot be eval",
+        ),
         ({"more": ["--seed", "-1"]}, "error: argument --seed: '-1' is no whole number"),
         ({"more": ["--cov", "hc3"]}, "error: argument --cov: invalid choice: 'hc3'"),
         ({"more": ["--colour", "x1"]}, "error: unrecognized arguments: --colour x1"),
