@@ -1,4 +1,7 @@
-"""Arrays instead of a table: put them into one, with the formula that reads it."""
+"""Arrays instead of a table: put them into one, with the formula that reads it.
+
+Arrays stand side by side. Series and frames are put into the order of one of them by their index.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,14 @@ from mixlogit.attributes import stored_type
 from mixlogit.choices import ChoiceData
 from mixlogit.class_sets import ClassSets
 from mixlogit.columns import Columns, is_plain, native
-from mixlogit.errors import ArgumentError, plural
+from mixlogit.errors import ArgumentError, plural, show, verb
 from mixlogit.formula import ChoiceFormula
+from mixlogit.individuals import attached, in_order_of
+from mixlogit.spelled import other_type
 
 __all__ = ["ArrayTable", "covariate_table"]
+
+_OF_PEOPLE = ("weights", "freq_weights")  # what Series of individuals may give
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,30 +67,16 @@ class ArrayTable:
         ----------
         exog : array_like, shape (R, L)
         endog, situation, individual, alternative : array_like, shape (R,), optional
-        weights, freq_weights, offset : array_like, shape (R,), optional
+        weights, freq_weights : array_like, shape (R,), or Series of individuals, optional
+        offset : array_like, shape (R,), optional
         membership : array_like, shape (R,) or (R, Q − 1), optional
 
         Raises
         ------
         ArgumentError
-            Shapes do not fit, or two columns have the same name.
+            Shapes or indices do not fit, or two columns have the same name.
         """
         attributes = _matrix(exog, "exog", "x")
-        covariates = None if membership is None else _matrix(membership, "membership", "z")
-        names = [*attributes.columns, *([] if covariates is None else covariates.columns)]
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ArgumentError(
-                f"Two columns of exog and membership are called {twice!r}. Rename one."
-            )
-        if covariates is not None and len(covariates) != len(attributes):
-            raise ArgumentError(
-                f"membership has {plural(len(covariates), 'row')}, but exog has "
-                f"{plural(len(attributes), 'row')}. Give one per row; rows of an individual repeat."
-            )
-        parts = [attributes] if covariates is None else [attributes, covariates]
-        frame = parts[0].copy(deep=False) if len(parts) == 1 else pd.concat(parts, axis=1)
-        roles: dict[str, str | None] = {}
         vectors = {
             "endog": endog,
             "situation": situation,
@@ -93,20 +86,31 @@ class ArrayTable:
             "freq_weights": freq_weights,
             "offset": offset,
         }
+        rows = _RowLabels.of(len(attributes), {"exog": exog, **vectors, "membership": membership})
+        covariates = None
+        if membership is not None:
+            covariates = _matrix(rows.arranged(membership, "membership"), "membership", "z")
+        frame = _beside(attributes, covariates)
+        names = list(frame.columns)
+        has_ids = individual is not None or situation is not None
+        roles: dict[str, Any] = {}
         for role, values in vectors.items():
-            roles[role] = None
-            if values is None:
+            is_of_people = role in _OF_PEOPLE and has_ids and not rows.has(values)
+            if values is None or is_of_people:
+                roles[role] = values
                 continue
             column = role
             while column in names:
                 column = f"_{column}"
-            frame[column] = _vector(values, role, len(frame))
+            frame[column] = _vector(rows.arranged(values, role), role, len(frame))
             roles[role] = column
+        choice = roles.pop("endog") or ""
+        frame, columns = attached(native(rows.labelled(frame)), Columns(**roles))
         return cls(
-            frame=native(frame),
-            formula=f"{roles.pop('endog') or ''} ~ {_terms(attributes)}",
+            frame=frame,
+            formula=f"{choice} ~ {_terms(attributes)}",
             membership="1" if covariates is None else _terms(covariates),
-            columns=Columns(**roles),
+            columns=columns,
             mapped=_map_of(exog),
         )
 
@@ -131,6 +135,70 @@ class ArrayTable:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class _RowLabels:
+    """The index of the rows, which is that of the first argument with one."""
+
+    n_rows: int
+    owner: str | None
+    index: pd.Index | None
+
+    @classmethod
+    def of(cls, n_rows: int, arguments: dict[str, Any]) -> _RowLabels:
+        """Find it. Weights may be of individuals, and so tell nothing of rows."""
+        for role, values in arguments.items():
+            if role not in _OF_PEOPLE and _is_labelled(values) and len(values) == n_rows:
+                return cls(n_rows, role, values.index)
+        return cls(n_rows, None, None)
+
+    def has(self, values: Any) -> bool:
+        """Whether values come row by row: without an index, or with this one."""
+        if not _is_labelled(values):
+            return True
+        if self.index is None:
+            return len(values) == self.n_rows
+        return in_order_of(self.index, values) is not None
+
+    def arranged(self, values: Any, what: str) -> Any:
+        """Values in the order of the rows; of another length as they are, which is told later."""
+        if self.index is None or not _is_labelled(values) or len(values) != self.n_rows:
+            return values
+        found = in_order_of(self.index, values)
+        if found is None:
+            raise ArgumentError(
+                f"{what} and {self.owner} are matched by their indices, which differ: "
+                f"{self._difference(values.index, what)} Give both the same index, or pass "
+                f"{what}.to_numpy() if its rows are in the order of those of {self.owner}."
+            )
+        return found
+
+    def _difference(self, other: pd.Index, what: str) -> str:
+        """What keeps rows from being matched, as a sentence."""
+        assert self.index is not None
+        without = np.flatnonzero(~self.index.isin(other))
+        if len(without):
+            first = self.index[without[0]]
+            return (
+                f"{len(without):,} of {plural(self.n_rows, 'label')} of {self.owner} "
+                f"{verb(len(without), 'is', 'are')} not in that of {what}; the first is "
+                f"{show(first)}.{other_type(first, other[0])}"
+            )
+        twice = self.index[self.index.duplicated()]
+        return (
+            f"in that of {self.owner} {plural(len(twice), 'label')} "
+            f"{verb(len(twice), 'repeats', 'repeat')} an earlier one; the first is "
+            f"{show(twice[0])}."
+        )
+
+    def labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A table of these rows, with the same columns in memory."""
+        if self.index is None:
+            return frame
+        shared = frame.copy(deep=False)
+        shared.index = self.index
+        return shared
+
+
 def covariate_table(membership: Any) -> pd.DataFrame:
     """Put membership covariates into a table, with the names that a model of arrays gives them.
 
@@ -149,8 +217,27 @@ def covariate_table(membership: Any) -> pd.DataFrame:
         They are no columns of numbers.
     """
     table = native(_matrix(membership, "membership", "z"))
-    has_labels = isinstance(membership, (pd.Series, pd.DataFrame))
-    return table.set_axis(membership.index) if has_labels else table
+    return table.set_axis(membership.index) if _is_labelled(membership) else table
+
+
+def _is_labelled(values: Any) -> bool:
+    """Whether rows have labels."""
+    return isinstance(values, (pd.Series, pd.DataFrame))
+
+
+def _beside(attributes: pd.DataFrame, covariates: pd.DataFrame | None) -> pd.DataFrame:
+    """One table of attributes and covariates, in memory that it shares if it can."""
+    parts = [attributes] if covariates is None else [attributes, covariates]
+    names = [name for part in parts for name in part.columns]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ArgumentError(f"Two columns of exog and membership are called {twice!r}. Rename one.")
+    if covariates is not None and len(covariates) != len(attributes):
+        raise ArgumentError(
+            f"membership has {plural(len(covariates), 'row')}, but exog has "
+            f"{plural(len(attributes), 'row')}. Give one per row; rows of an individual repeat."
+        )
+    return attributes.copy(deep=False) if covariates is None else pd.concat(parts, axis=1)
 
 
 def _map_of(exog: Any) -> np.ndarray | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,16 @@ from mixlogit.errors import ArgumentError, plural, show, verb
 from mixlogit.people import constant_rows, own_column
 from mixlogit.spelled import other_type
 
-__all__ = ["Individuals", "TableInPieces", "TableOfChoices", "TableOfRows", "attached"]
+__all__ = [
+    "Individuals",
+    "TableInPieces",
+    "TableOfChoices",
+    "TableOfRows",
+    "attached",
+    "in_order_of",
+]
+
+_Labelled = TypeVar("_Labelled", pd.Series, pd.DataFrame)
 
 
 class Table(Protocol):
@@ -95,6 +104,29 @@ class TableInPieces:
         return pd.concat(parts).reindex(data.entries.ids)
 
 
+def in_order_of(labels: pd.Index, given: _Labelled) -> _Labelled | None:
+    """Put a Series or a frame into the order of rows, by its index.
+
+    Parameters
+    ----------
+    labels : Index, shape (n_rows,)
+        Of the rows.
+    given : Series or DataFrame
+
+    Returns
+    -------
+    Series, DataFrame or None
+        The one given, if it has that index; None if its labels are others, or repeat.
+    """
+    index = given.index
+    if index.equals(labels):
+        return given
+    if len(index) != len(labels) or not (index.is_unique and labels.is_unique):
+        return None
+    place = index.get_indexer(labels)
+    return None if (place < 0).any() else given.iloc[place]
+
+
 def attached(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Columns]:
     """Put weights that are given as Series of individuals into columns of the table.
 
@@ -126,7 +158,7 @@ def attached(frame: pd.DataFrame, columns: Columns) -> tuple[pd.DataFrame, Colum
         ) -> pd.Series:
             return constant_rows(rows, [name], codes, ids, what)[name]
 
-        people = Individuals(ids, f"the sorted ids in {key!r}", frame.index, of_rows)
+        people = Individuals(ids, None, frame.index, of_rows)
         own, column = people.values(given, role), f"({role})"
         frame = frame.copy(deep=False)
         frame[column] = own.to_numpy()[codes]
@@ -141,8 +173,8 @@ class Individuals:
     Parameters
     ----------
     ids : Index, shape (N,)
-    order : str
-        Where a user finds them in their order, for messages.
+    order : str, optional
+        Where a user finds them in their order, for messages, if arrays are taken.
     row_index : Index, shape (n_rows,), optional
         Labels of the rows of the user's table.
     of_rows : callable, optional
@@ -153,7 +185,7 @@ class Individuals:
     """
 
     ids: pd.Index
-    order: str
+    order: str | None = None
     row_index: pd.Index | None = None
     of_rows: Callable[[pd.DataFrame, Any, str], pd.Series] | None = None
     column: Callable[[str, str], pd.Series] | None = None
@@ -165,8 +197,9 @@ class Individuals:
         ----------
         given : Series, DataFrame, array_like or str
             A Series or a frame of one column is matched by its index: that of the individuals, in
-            any order and with others among them, or that of the rows of the table. An array or a
-            list is in the order of the individuals. A string names a column of the table.
+            any order and with others among them, or that of the rows of the table, in any order.
+            An array or a list is in the order of the individuals. A string names a column of the
+            table.
         what : str
             The argument, for messages.
 
@@ -218,9 +251,9 @@ class Individuals:
         index = given.index
         if index.equals(self.ids):
             return given
-        is_of_rows = self.row_index is not None and index.equals(self.row_index)
-        if is_of_rows and self.of_rows is not None and len(index) != len(self.ids):
-            return self.of_rows(given.to_frame(what), what, what)
+        rows = None if self.row_index is None else in_order_of(self.row_index, given)
+        if rows is not None and self.of_rows is not None and len(index) != len(self.ids):
+            return self.of_rows(rows.to_frame(what), what, what)
         try:
             if not index.is_unique:
                 codes, known = codes_of(index.to_flat_index(), what)
@@ -229,8 +262,8 @@ class Individuals:
             place = index.get_indexer(self.ids)
         except (TypeError, pd.errors.InvalidIndexError) as error:
             raise ArgumentError(
-                f"The index of {what} cannot be compared with the ids of individuals ({error}). "
-                f"Pass an array in the order of {self.order}."
+                f"The index of {what} cannot be compared with the ids of individuals ({error})."
+                f"{self._remedy(what)}"
             ) from error
         without = np.flatnonzero(place < 0)
         if len(without):
@@ -238,11 +271,16 @@ class Individuals:
                 f"{what} is matched with individuals by its index, and {len(without):,} of "
                 f"{plural(len(self.ids), 'individual')} {verb(len(without), 'is', 'are')} not in "
                 f"it; the first is {show(self.ids[without[0]])}."
-                f"{_index_in_words(self.ids[without[0]], index)} Give it the ids of individuals as "
-                f"the index, for example with set_index; or pass {what}.to_numpy() if its order "
-                f"is that of {self.order}."
+                f"{_index_in_words(self.ids[without[0]], index)}{self._remedy(what)}"
             )
         return given.iloc[place].set_axis(self.ids)
+
+    def _remedy(self, what: str) -> str:
+        """What to do about an index that does not hold the individuals, as a sentence."""
+        how = " Give it the ids of individuals as the index, for example with set_index"
+        if self.order is None:
+            return f"{how}, or the index of the rows."
+        return f"{how}; or pass {what}.to_numpy() if its order is that of {self.order}."
 
     def _by_position(self, given: Any, what: str) -> pd.Series:
         """Take values in the order of the individuals."""

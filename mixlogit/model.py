@@ -99,12 +99,13 @@ class MixedMultinomialLogit(LikelihoodModel):
         Alternative of each row; used to order rows, to find duplicates and in messages.
     membership : array_like, shape (R,) or (R, Q − 1), optional
         Covariates of class membership, constant within individuals; an intercept is put in front.
-    weights : array_like, shape (R,), optional
+    weights : array_like, shape (R,), or Series of individuals, optional
         Sampling weights, constant within individuals, in any unit: they are divided by their mean
         over individuals, which a note in the summary says. Errors are robust by default with
-        them. Without ``individual``, the weight of a
-        choice stands in the row that was chosen, and those of other rows are not used.
-    freq_weights : array_like of int, shape (R,), optional
+        them. A Series may have the ids of individuals in its index instead of the labels of rows.
+        Without ``individual``, the weight of a choice stands in the row that was chosen, and
+        those of other rows are not used.
+    freq_weights : array_like of int, shape (R,), or Series of individuals, optional
         How many identical individuals each individual stands for, at least 1; they enter the
         number of individuals and all errors as so many. Where they stand as for ``weights``; both
         may be given.
@@ -147,6 +148,12 @@ class MixedMultinomialLogit(LikelihoodModel):
     ArgumentError
         There are more classes than individuals; a constraint or a sign cannot be read or
         contradicts another; or another argument is outside what is accepted.
+
+    Notes
+    -----
+    Arrays and lists are taken by position. Series and frames are put into the order of ``exog``,
+    or of the first argument that has an index, by their index, and are refused if it holds other
+    labels: ``.to_numpy()`` takes them by position. Predictions have that index.
 
     See Also
     --------
@@ -351,9 +358,12 @@ class MixedMultinomialLogit(LikelihoodModel):
             Number of latent classes, K.
         situation : str
             Column of ids of choice situations.
-        individual, alternative, membership, weights, freq_weights, availability, offset, choices
+        individual, alternative, membership
             As for `from_formula`.
-        missing
+        weights, freq_weights : str, optional
+            Columns of sampling weights and of numbers of identical individuals, as for the class;
+            a Series of individuals is not taken.
+        availability, offset, choices, missing
             As for `from_formula`.
         common, constraints, signs, available_in, dtype
             As for the class.

@@ -86,11 +86,116 @@ def test_vectors_of_any_kind_are_taken_by_position(convert):
     assert_same_data(model(), model(convert(Y), **converted))
 
 
-def test_an_index_of_the_attributes_is_not_aligned():
+def test_an_index_of_the_attributes_alone_changes_nothing():
     exog = FRAME[["x1", "x2"]].set_axis(np.arange(len(FRAME))[::-1])
     assert_same_data(model(), model(exog=exog))
     covariates = FRAME["age"].set_axis(np.arange(len(FRAME))[::-1])
     assert_same_data(model(membership=FRAME["age"]), model(exog=exog, membership=covariates))
+
+
+MIXED = np.random.default_rng(7).permutation(len(FRAME))
+LABELLED = FRAME.set_axis([f"row {i}" for i in range(len(FRAME))])
+SERIES = {
+    "endog": "choice",
+    "situation": "situation",
+    "individual": "person",
+    "alternative": "alt",
+    "weights": "w",
+    "offset": "x2",
+    "membership": "age",
+}
+
+
+def of_series(table=LABELLED, **changed) -> MixedMultinomialLogit:
+    """The model of Series of a table, some of them replaced."""
+    given = {role: table[column] for role, column in SERIES.items()} | changed
+    return MixedMultinomialLogit(exog=given.pop("exog", table[["x1", "x2"]]), n_classes=2, **given)
+
+
+@pytest.mark.parametrize("role", SERIES)
+def test_series_are_matched_by_their_index(role):
+    given = LABELLED[SERIES[role]].iloc[MIXED]
+    assert_same_data(of_series(), of_series(**{role: given}))
+    assert_same_data(of_series(), of_series(**{role: given.to_frame()}))
+    np.testing.assert_array_equal(
+        of_series().choices.offset, of_series(**{role: given}).choices.offset
+    )
+
+
+def test_the_first_index_is_that_of_the_rows():
+    mixed = LABELLED.iloc[MIXED]
+    built = of_series(exog=mixed[["x1", "x2"]])
+    assert_same_data(of_series(mixed), built)
+    assert_same_data(
+        of_series(mixed), of_series(exog=mixed[["x1", "x2"]].to_numpy(), endog=mixed["choice"])
+    )
+    np.testing.assert_array_equal(of_series().choices.exog, built.choices.exog)  # sorted by ids
+
+
+@pytest.mark.parametrize("role", [role for role in SERIES if role != "weights"])
+def test_series_with_other_labels_are_refused(role):
+    own = LABELLED[SERIES[role]]
+    with pytest.raises(ArgumentError) as caught:
+        of_series(**{role: own.set_axis([*own.index[:-2], 5, 6])})
+    assert str(caught.value) == (
+        f"{role} and exog are matched by their indices, which differ: 2 of 108 labels of exog are "
+        f"not in that of {role}; the first is 'row 106'. Give both the same index, or pass "
+        f"{role}.to_numpy() if its rows are in the order of those of exog."
+    )
+
+
+def test_labels_of_rows_that_repeat_cannot_be_matched():
+    message = "differ: in that of exog 1 label repeats an earlier one; the first is 'row 3'. Give"
+    extra = pd.Index([*LABELLED.index[:-1], "row 3"])
+    table = LABELLED.set_axis(extra)
+    with pytest.raises(ArgumentError) as caught:
+        of_series(table, offset=table["x2"].iloc[::-1])
+    assert message in str(caught.value)
+    assert_same_data(of_series(), of_series(table))  # all in one order
+    numbers = FRAME["x2"].reset_index(drop=True)
+    with pytest.raises(ArgumentError, match="Ids are text on one side, such as 'row 0', and not"):
+        of_series(offset=numbers)
+
+
+@pytest.mark.parametrize("role", ["weights", "freq_weights"])
+def test_weights_may_be_a_series_of_individuals(role):
+    own = pd.Series(np.arange(1, 13) % 4 + 1, index=np.arange(1, 13))
+    expected = of_series(**{role: own[LABELLED["person"]].to_numpy()})
+    others = pd.concat([pd.Series([9], index=[77]), own.iloc[::-1]])
+    for given in (own, others, own.to_frame(), own[LABELLED["person"]]):
+        found = of_series(**{role: given})
+        assert_same_data(found, expected)
+        assert_same_data(
+            model(offset=X[:, 1], **{role: given}), model(offset=X[:, 1], **{role: others})
+        )
+    with pytest.raises(ArgumentError) as caught:
+        of_series(**{role: own.drop(4)})
+    assert str(caught.value) == (
+        f"{role} is matched with individuals by its index, and 1 of 12 individuals is not in it; "
+        "the first is 4. Its index begins with 1. Give it the ids of individuals as the index, for "
+        "example with set_index, or the index of the rows."
+    )
+
+
+def test_clusters_are_matched_with_the_labels_of_rows():
+    built = of_series(LABELLED.set_axis(MIXED))  # ids of individuals are among these labels
+    result = built.fit(n_starts=1, maxiter=2, cov_type="none")
+    own = np.arange(1, 13) % 3
+    expected = result.with_cov("cluster", groups=own).bse
+    rows = pd.Series(own[LABELLED["person"] - 1], index=MIXED)
+    for groups in (rows, rows.sort_index(), pd.Series(own, index=range(1, 13))):
+        pd.testing.assert_series_equal(result.with_cov("cluster", groups=groups).bse, expected)
+
+
+def test_predictions_have_the_labels_of_the_rows():
+    result = of_series().fit(n_starts=1, maxiter=2, cov_type="none")
+    assert list(result.predict().index) == list(LABELLED.index)
+    new = LABELLED.iloc[:9]
+    ids = {role: new[SERIES[role]] for role in ("situation", "membership", "offset")}
+    found = result.predict(new[["x1", "x2"]], **ids)
+    assert list(found.index) == list(new.index)
+    mixed = {role: given.iloc[::-1] for role, given in ids.items()}
+    pd.testing.assert_series_equal(result.predict(new[["x1", "x2"]], **mixed), found)
 
 
 def test_arrays_are_left_as_they_were():

@@ -788,7 +788,7 @@ def test_models_from_arrays_report_the_same():
         (arrays.predict(*new, history="fitted", **ids), table.predict(history="fitted")),
     ]:
         np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)  # two fits
-    frame = pd.DataFrame(design(data), columns=["x1", "x2", "x3", "x4"])
+    frame = pd.DataFrame(design(data), data.index, ["x1", "x2", "x3", "x4"])
     np.testing.assert_allclose(
         arrays.market_shares(frame, {"x4": 1.1}, **ids),
         table.market_shares(data, {"cost_paid": 1.1}),

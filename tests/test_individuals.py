@@ -108,8 +108,9 @@ def test_rows_of_the_table_are_not_taken_for_individuals():
     table["region"] = REGIONS[table["person"] - 1]
     fitted = MixedMultinomialLogit.from_formula(zoo.TWO, table, 1, **PANEL).fit()
     expected = fitted.with_cov("cluster", groups=REGIONS).bse
-    found = fitted.with_cov("cluster", groups=table["region"]).bse
-    pd.testing.assert_series_equal(found, expected)
+    for groups in (table["region"], table["region"].iloc[::-1]):
+        found = fitted.with_cov("cluster", groups=groups).bse
+        pd.testing.assert_series_equal(found, expected)
 
 
 def test_a_group_that_varies_within_an_individual_is_refused(result):
@@ -311,8 +312,9 @@ def test_a_pickle_groups_people_by_a_series_or_by_a_column_of_a_table(worth):
         lambda table: table.drop_duplicates("person").set_index("person")["w"],
         lambda table: table.drop_duplicates("person").set_index("person")[["w"]].iloc[::-1],
         lambda table: table["w"],
+        lambda table: table["w"].sort_index(),
     ],
-    ids=["by person", "a frame in another order", "by row"],
+    ids=["by person", "a frame in another order", "by row", "by row in another order"],
 )
 def test_weights_may_be_a_series_of_individuals(given):
     table = frame()
